@@ -1,0 +1,112 @@
+"""The values of a conversation. Pure data: nothing here does I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Who speaks in a prompt."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class AccountRole(StrEnum):
+    """What an account may do: talk; train adapters; run the house."""
+
+    USER = "user"
+    RESEARCHER = "researcher"
+    OPERATOR = "operator"
+
+
+class GenerationState(StrEnum):
+    """queued -> running -> done | stopped | failed. A worker's death leads back from running to running."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (GenerationState.DONE, GenerationState.STOPPED, GenerationState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a prompt."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How tokens are chosen. None means: the model's own default (its generation_config)."""
+
+    temperature: float | None = None  # 0 is greedy
+    top_p: float | None = None  # in (0, 1]
+    top_k: int | None = None  # 0 switches it off
+    max_new_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account. Its password hash travels apart from it (store.users.Credentials)."""
+
+    id: str
+    email: str
+    name: str
+    role: AccountRole
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A titled thread; `leaf_id` is the generation its visible branch ends in."""
+
+    id: str
+    user_id: str
+    title: str
+    leaf_id: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One turn: the question, the answer so far, and all a worker needs to make or continue it.
+
+    `answer` is what `token_ids` decode to; both are checkpoints while `state` is running, and final after.
+    `attempt` counts claims (0 while never claimed) and fences every write. Offsets are code points of `answer`.
+    """
+
+    id: str
+    conversation_id: str
+    user_id: str
+    parent_id: str | None
+    question: str
+    lane: str
+    state: GenerationState
+    seed: int
+    tag: float  # start tag: the lane's waiting generations are claimed in this order
+    created_at: datetime
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    answer: str = ""
+    token_ids: tuple[int, ...] = ()
+    model_digest: str | None = None
+    attempt: int = 0
+    stalled_attempts: int = 0  # claims in a row that ended without a new token
+    worker_id: str | None = None
+    listeners: tuple[str, ...] = ()  # web nodes that show this answer now
+    cancel_requested: bool = False
+    error_code: str | None = None
+    error_facts: dict[str, str | int | float] = field(default_factory=dict)
+    claimed_at: datetime | None = None
+    first_token_at: datetime | None = None
+    finished_at: datetime | None = None

@@ -1,0 +1,107 @@
+"""Every message that crosses the broker, versioned.
+
+Strict when sent (a wrong field is an error here), tolerant when read (unknown fields are ignored), so a newer
+sender may add optional fields. Any other change is a new `version`; one example file per kind and version lies
+in tests/contract/messages/ and is decoded by a test. JSON, never pickle.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from shared.errors import NunmalError
+
+
+class MessageUnreadable(NunmalError):
+    """Bytes from the broker that are no message we know."""
+
+    code = "message_unreadable"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    version: Literal[1] = 1
+    sent_at: datetime = Field(default_factory=_now)
+
+
+class GenerateReply(_Wire):
+    """Command, web -> lane queue: a permit to claim the lane's next waiting generation, usually this one."""
+
+    kind: Literal["generate_reply"] = "generate_reply"
+    generation_id: str
+
+
+class CancelGeneration(_Wire):
+    """Command, web -> all workers: free the slot of this generation within one step."""
+
+    kind: Literal["cancel_generation"] = "cancel_generation"
+    generation_id: str
+
+
+class WatchGeneration(_Wire):
+    """Command, web -> the worker that holds it: send frames to `node_id` too, beginning at `offset`."""
+
+    kind: Literal["watch_generation"] = "watch_generation"
+    generation_id: str
+    node_id: str
+    offset: int = Field(ge=0)  # code points the node already has
+
+
+class Frame(BaseModel):
+    """A piece of one answer. The reader cuts its copy to `offset` code points and appends `text`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    generation_id: str
+    attempt: int = Field(ge=1)
+    offset: int = Field(ge=0)
+    text: str
+
+
+class TokensGenerated(_Wire):
+    """Event, worker -> web node: what all streams of that node gained in about 20 ms."""
+
+    kind: Literal["tokens_generated"] = "tokens_generated"
+    worker_id: str
+    frames: tuple[Frame, ...]
+
+
+class GenerationChanged(_Wire):
+    """Event, worker or web -> web node: this generation was claimed or ended; the store holds the truth."""
+
+    kind: Literal["generation_changed"] = "generation_changed"
+    generation_id: str
+    attempt: int = Field(ge=0)
+    state: Literal["queued", "running", "done", "stopped", "failed"]
+
+
+Permit = GenerateReply
+Control = Annotated[CancelGeneration | WatchGeneration, Field(discriminator="kind")]
+NodeEvent = Annotated[TokensGenerated | GenerationChanged, Field(discriminator="kind")]
+AnyMessage = Annotated[
+    GenerateReply | CancelGeneration | WatchGeneration | TokensGenerated | GenerationChanged,
+    Field(discriminator="kind"),
+]
+
+_ANY: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
+
+
+def encode(message: AnyMessage) -> bytes:
+    """UTF-8 JSON."""
+    return message.model_dump_json().encode()
+
+
+def decode(body: bytes) -> AnyMessage:
+    """Raises MessageUnreadable for anything that is not one of our messages."""
+    try:
+        return _ANY.validate_json(body)
+    except ValidationError as error:
+        raise MessageUnreadable(f"not a message of ours: {error.error_count()} errors") from error

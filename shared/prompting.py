@@ -1,0 +1,70 @@
+"""Conversation to prompt: the same code for training and for serving. Takes a tokenizer-like argument.
+
+Text of people is data: strings that look like control tokens (`<|end|>`, `</s>`) are broken up before the
+template sees them, so nobody can end their own turn or speak as the system.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from shared.chat import Message, Role
+from shared.errors import MessageInvalid
+
+_JOINER = "\u200b"  # zero width space: shown as nothing, and no control token contains it
+_ROLE_NAMES = {Role.SYSTEM: "시스템", Role.USER: "사용자", Role.ASSISTANT: "답변"}
+
+
+class TokenizerLike(Protocol):
+    """What we need of a Hugging Face tokenizer."""
+
+    chat_template: Any
+    all_special_tokens: list[str]
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any: ...
+
+    def encode(self, text: str, **options: Any) -> list[int]: ...
+
+
+def clean_text(text: str) -> str:
+    """NFC, and only what a transcript can hold.
+
+    Raises MessageInvalid for NUL and lone surrogates (they cannot be stored or sent).
+    """
+    if "\x00" in text or any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+        raise MessageInvalid
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def defuse(text: str, control_tokens: Iterable[str]) -> str:
+    """Break every control token in `text` by one invisible character, until none is left."""
+    for token in sorted(control_tokens, key=len, reverse=True):
+        if len(token) > 1:
+            text = text.replace(token, token[0] + _JOINER + token[1:])
+    return text
+
+
+def prompt_ids(messages: Sequence[Message], tokenizer: TokenizerLike) -> list[int]:
+    """Token ids of the prompt for the next answer, special tokens included.
+
+    Uses the model's own chat template; without one (a base model), labelled turns: `사용자: ...` / `답변:`.
+    """
+    turns = [
+        {"role": str(message.role), "content": defuse(message.content, tokenizer.all_special_tokens)}
+        for message in messages
+    ]
+    if tokenizer.chat_template:
+        encoded = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=True)
+        return list(encoded["input_ids"])
+    return list(tokenizer.encode(fallback_prompt(messages, tokenizer.all_special_tokens)))
+
+
+def fallback_prompt(messages: Sequence[Message], control_tokens: Iterable[str]) -> str:
+    """Labelled turns for models without a chat template; an answer ends where `FALLBACK_STOP` begins."""
+    lines = [f"{_ROLE_NAMES[message.role]}: {defuse(message.content, control_tokens)}\n" for message in messages]
+    return "".join(lines) + f"{_ROLE_NAMES[Role.ASSISTANT]}:"
+
+
+FALLBACK_STOP = f"\n{_ROLE_NAMES[Role.USER]}:"

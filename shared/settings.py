@@ -1,0 +1,115 @@
+"""The only reader of the environment: typed, frozen, one section per room.
+
+`NUNMAL_HOME=/srv/nunmal` sets `home`, `NUNMAL_WEB__PORT=8123` sets `web.port`. Entry points load this once and
+hand each object the values it needs. A test keeps .env.example equal to what stands here. Experiments are not
+settings: a training run is a recipe (training/recipes/).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from shared.errors import ConfigError
+from shared.topology import model_slug
+
+PREFIX = "NUNMAL_"
+REFERENCE_MODEL = "reference"  # the name of the model that ships with the code
+_REFERENCE_MODEL_DIR = Path(__file__).resolve().parent.parent / "workers" / "reference" / "model"
+
+# Read by tests and tools only, never by the service; named here so that they are not "unknown".
+_OUTSIDE_NAMES = frozenset({"NUNMAL_TEST_MONGODB_URL", "NUNMAL_TEST_AMQP_URL"})
+
+_EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WebSettings(_Section):
+    host: str = Field("127.0.0.1", description="Address the pages are served on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the pages are served on; 0 chooses a free one.")
+    secure_cookies: bool = Field(False, description="Set true behind https: cookies get the Secure flag.")
+    session_days: int = Field(30, ge=1, description="Days until a log-in ends by itself.")
+    message_max_chars: int = Field(8000, ge=1, description="Longest message a person may send, in characters.")
+    answers_per_user: int = Field(4, ge=1, description="Answers one person may have waiting or running at once.")
+    bcrypt_rounds: int = Field(12, ge=4, le=16, description="Cost of a password hash: 2**rounds.")
+
+
+class WorkerSettings(_Section):
+    slots: int = Field(32, ge=1, description="Answers one worker writes at the same time.")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the weights.")
+    threads: int = Field(0, ge=0, description="CPU threads for the model; 0 means one for each core but one.")
+    max_new_tokens: int = Field(1024, ge=1, description="Most tokens of one answer, unless asked for fewer.")
+    prefill_chunk: int = Field(512, ge=1, description="Prompt tokens read between two steps of running answers.")
+    frame_ms: int = Field(20, ge=1, description="Milliseconds for which later tokens are gathered into one frame.")
+    checkpoint_s: float = Field(1.0, gt=0, description="Seconds between two checkpoints of a running answer.")
+    heartbeat_s: float = Field(0.5, gt=0, description="Seconds between two heartbeats of a worker.")
+    stale_after_s: float = Field(2.0, gt=0, description="Seconds without a heartbeat after which a worker is lost.")
+    deadline_s: float = Field(900.0, gt=0, description="Longest time one answer may take, in seconds.")
+
+
+class Settings(_Section):
+    home: Path = Field(Path("var"), description="Where the one-command service keeps its data and secrets.")
+    model: str = Field(REFERENCE_MODEL, description="`reference`, a model directory, or a Hugging Face hub id.")
+    data_dir: Path = Field(Path("../shared/data"), description="Korean training data, see its README.")
+    broker_url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
+        None, description="amqp://user:password@host:port/vhost; `nunmal web` and `nunmal worker` need it."
+    )
+    store_url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
+        None, description="mongodb://user:password@host:port/; `nunmal web` and `nunmal worker` need it."
+    )
+    store_database: str = Field("nunmal", min_length=1, description="Name of the database.")
+    secret_key: Annotated[SecretStr | None, _EmptyIsNone] = Field(
+        None, description="At least 32 characters, the same for all web nodes; `nunmal up` makes one in its home."
+    )
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics; 0 chooses a free one.")
+    log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="Least level logged.")
+    web: WebSettings = WebSettings()
+    worker: WorkerSettings = WorkerSettings()
+
+    @property
+    def model_name(self) -> str:
+        """The model's name in lanes, pages and metrics."""
+        return model_slug(self.model)
+
+    @property
+    def model_source(self) -> str:
+        """What a loader can open: a directory or a hub id."""
+        return str(_REFERENCE_MODEL_DIR) if self.model == REFERENCE_MODEL else self.model
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read `environment` (the process's own by default); `overrides` win, for example `web={"port": 8123}`.
+
+    Raises ConfigError naming the variable, its value and what was expected, or the unknown variable.
+    """
+    values: dict[str, Any] = {}
+    for variable, text in (os.environ if environment is None else environment).items():
+        if not variable.startswith(PREFIX) or variable in _OUTSIDE_NAMES:
+            continue
+        section, _, field = variable.removeprefix(PREFIX).lower().partition("__")
+        if field:
+            values.setdefault(section, {})[field] = text
+        else:
+            values[section] = text
+    for name, override in overrides.items():
+        values[name] = values.get(name, {}) | override if isinstance(override, dict) else override
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from error
+
+
+def _explain(problem: Any) -> str:
+    variable = PREFIX + "__".join(str(part) for part in problem["loc"]).upper()
+    if problem["type"] == "extra_forbidden":
+        return f"{variable} is not a setting of Nunmal (see .env.example)"
+    return f"{variable}={problem['input']!r}: {problem['msg']}"

@@ -1,0 +1,81 @@
+"""Conversations: a title, an owner, and the leaf of the visible branch. Their turns are generations.
+
+Every call takes the owner's id: a foreign conversation and an unknown one look the same (None or False).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from shared.chat import Conversation
+from shared.store.connection import Collection, Document, translated
+
+
+class Conversations:
+    def __init__(self, collection: Collection) -> None:
+        self._conversations = collection
+
+    @translated
+    async def ensure_indexes(self) -> None:
+        await self._conversations.create_index("user_id")
+
+    @translated
+    async def create(self, conversation_id: str, user_id: str, title: str, leaf_id: str) -> None:
+        """Does nothing if it exists (the same first message sent twice)."""
+        now = datetime.now(UTC)
+        await self._conversations.update_one(
+            {"_id": conversation_id},
+            {
+                "$setOnInsert": {
+                    "user_id": user_id,
+                    "title": title,
+                    "leaf_id": leaf_id,
+                    "created_at": now,
+                    "updated_at": now,
+                }
+            },
+            upsert=True,
+        )
+
+    @translated
+    async def get(self, conversation_id: str, user_id: str) -> Conversation | None:
+        document = await self._conversations.find_one({"_id": conversation_id, "user_id": user_id})
+        return _conversation(document) if document else None
+
+    @translated
+    async def latest(self, user_id: str, limit: int = 200) -> list[Conversation]:
+        """The user's conversations, the last used first."""
+        cursor = self._conversations.find({"user_id": user_id}).sort("updated_at", -1).limit(limit)
+        return [_conversation(document) async for document in cursor]
+
+    @translated
+    async def move_leaf(self, conversation_id: str, user_id: str, expected: str | None, leaf_id: str) -> bool:
+        """Point at a new leaf if the leaf is still `expected`; False if someone else was quicker."""
+        result = await self._conversations.update_one(
+            {"_id": conversation_id, "user_id": user_id, "leaf_id": expected},
+            {"$set": {"leaf_id": leaf_id, "updated_at": datetime.now(UTC)}},
+        )
+        return result.matched_count == 1
+
+    @translated
+    async def rename(self, conversation_id: str, user_id: str, title: str) -> bool:
+        result = await self._conversations.update_one(
+            {"_id": conversation_id, "user_id": user_id}, {"$set": {"title": title}}
+        )
+        return result.matched_count == 1
+
+    @translated
+    async def delete(self, conversation_id: str, user_id: str) -> bool:
+        result = await self._conversations.delete_one({"_id": conversation_id, "user_id": user_id})
+        return result.deleted_count == 1
+
+
+def _conversation(document: Document) -> Conversation:
+    return Conversation(
+        id=document["_id"],
+        user_id=document["user_id"],
+        title=document["title"],
+        leaf_id=document["leaf_id"],
+        created_at=document["created_at"],
+        updated_at=document["updated_at"],
+    )

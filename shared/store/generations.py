@@ -1,0 +1,253 @@
+"""Generations: one document a turn. The store gives order and truth; the broker only wakes workers.
+
+    queued --claim--> running --finish--> done | stopped | failed
+       ^                 |
+       +-----requeue-----+     worker lost or draining; token ids, answer and attempt stay
+
+Every write of a worker names the attempt it was claimed under and does nothing if that is no longer the current
+one: a worker that was frozen and wakes up cannot write. Answers and token ids are written together, so what
+people saw and what another worker continues from never differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from shared.chat import Generation, GenerationState, SamplingParams
+from shared.errors import NunmalError
+from shared.store.connection import Collection, Document, translated
+
+_MOST_WAITING_READ = 1000
+_UNFINISHED = [str(GenerationState.QUEUED), str(GenerationState.RUNNING)]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointResult:
+    """What a worker learns when it writes."""
+
+    is_current: bool  # False: another attempt owns the generation now; stop writing
+    cancel_requested: bool  # True: the person pressed stop (the broadcast may have been lost)
+
+
+class Generations:
+    def __init__(self, collection: Collection) -> None:
+        self._generations = collection
+
+    @translated
+    async def ensure_indexes(self) -> None:
+        for field in ("conversation_id", "user_id", "state", "lane"):
+            await self._generations.create_index(field)
+        await self._generations.create_index([("lane", 1), ("state", 1), ("tag", 1)])
+
+    # What web asks and reads.
+
+    @translated
+    async def add(self, generation: Generation) -> bool:
+        """Ask a question in one atomic write. False if this id was used already: the same question sent twice."""
+        document = asdict(generation)
+        document["_id"] = document.pop("id")
+        document["state"] = str(generation.state)
+        document["token_ids"] = list(generation.token_ids)
+        document["listeners"] = list(generation.listeners)
+        document["permit_at"] = datetime.now(UTC)
+        try:
+            await self._generations.insert_one(document)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    @translated
+    async def get(self, generation_id: str) -> Generation | None:
+        document = await self._generations.find_one({"_id": generation_id})
+        return _generation(document) if document else None
+
+    @translated
+    async def of_conversation(self, conversation_id: str) -> list[Generation]:
+        """All turns of all branches, oldest first, without their token ids."""
+        cursor = self._generations.find({"conversation_id": conversation_id}, {"token_ids": 0})
+        return sorted([_generation(document) async for document in cursor], key=lambda turn: turn.id)
+
+    @translated
+    async def branch(self, leaf_id: str) -> list[Generation]:
+        """The turns from the first question to `leaf_id`, without token ids; empty if there is no such turn."""
+        leaf = await self._generations.find_one({"_id": leaf_id}, {"conversation_id": 1})
+        if leaf is None:
+            return []
+        turns = {turn.id: turn for turn in await self.of_conversation(leaf["conversation_id"])}
+        path: list[Generation] = []
+        at: str | None = leaf_id
+        while at is not None and at in turns:
+            path.append(turns.pop(at))
+            at = path[-1].parent_id
+        return path[::-1]
+
+    @translated
+    async def remove(self, generation_id: str) -> None:
+        """Take back a question that no worker was asked to answer."""
+        await self._generations.delete_one({"_id": generation_id, "state": str(GenerationState.QUEUED)})
+
+    @translated
+    async def remove_conversation(self, conversation_id: str) -> None:
+        await self._generations.delete_many({"conversation_id": conversation_id})
+
+    @translated
+    async def unfinished_of_user(self, user_id: str, limit: int) -> int:
+        """How many answers of this user wait or run, counted up to `limit`."""
+        query = {"user_id": user_id, "state": {"$in": _UNFINISHED}}
+        return len(await self._generations.find(query, {"_id": 1}).limit(limit).to_list(limit))
+
+    @translated
+    async def ahead_of(self, lane: str, tag: float) -> int:
+        """How many waiting generations of the lane have a lower start tag (up to 1,000 are read)."""
+        query = {"lane": lane, "state": str(GenerationState.QUEUED)}
+        cursor = self._generations.find(query, {"tag": 1}).limit(_MOST_WAITING_READ)
+        return sum(document["tag"] < tag for document in await cursor.to_list(_MOST_WAITING_READ))
+
+    @translated
+    async def listen(self, generation_id: str, node_id: str) -> Generation | None:
+        """Name a web node that shows this answer; whoever claims it from now on sends its frames there."""
+        document = await self._generations.find_one_and_update(
+            {"_id": generation_id},
+            {"$addToSet": {"listeners": node_id}},
+            return_document=ReturnDocument.AFTER,
+        )
+        return _generation(document) if document else None
+
+    @translated
+    async def request_cancel(self, generation_id: str, user_id: str) -> Generation | None:
+        """Mark it; a waiting one is stopped at once. Returns it as it is now, or None if it is not this user's."""
+        now = datetime.now(UTC)
+        stopped = await self._generations.find_one_and_update(
+            {"_id": generation_id, "user_id": user_id, "state": str(GenerationState.QUEUED)},
+            {"$set": {"state": str(GenerationState.STOPPED), "cancel_requested": True, "finished_at": now}},
+            return_document=ReturnDocument.AFTER,
+        )
+        document = stopped or await self._generations.find_one_and_update(
+            {"_id": generation_id, "user_id": user_id},
+            {"$set": {"cancel_requested": True}},
+            return_document=ReturnDocument.AFTER,
+        )
+        return _generation(document) if document else None
+
+    # What a worker writes.
+
+    @translated
+    async def claim(self, lane: str, worker_id: str) -> Generation | None:
+        """Take the lane's waiting generation with the lowest start tag, or None. Counts the attempt."""
+        document = await self._generations.find_one_and_update(
+            {"lane": lane, "state": str(GenerationState.QUEUED)},
+            {
+                "$set": {
+                    "state": str(GenerationState.RUNNING),
+                    "worker_id": worker_id,
+                    "claimed_at": datetime.now(UTC),
+                },
+                "$inc": {"attempt": 1, "stalled_attempts": 1},
+            },
+            sort=[("tag", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+        return _generation(document) if document else None
+
+    @translated
+    async def checkpoint(
+        self, generation_id: str, attempt: int, token_ids: Sequence[int], answer: str, model_digest: str
+    ) -> CheckpointResult:
+        """Keep progress. Only call it with more tokens than the last time: it counts as progress."""
+        document = await self._generations.find_one_and_update(
+            _owned(generation_id, attempt),
+            {
+                "$set": {
+                    "token_ids": list(token_ids),
+                    "answer": answer,
+                    "model_digest": model_digest,
+                    "stalled_attempts": 0,
+                }
+            },
+            projection={"cancel_requested": 1},
+            return_document=ReturnDocument.AFTER,
+        )
+        return CheckpointResult(document is not None, bool(document and document["cancel_requested"]))
+
+    @translated
+    async def first_token(self, generation_id: str, attempt: int) -> None:
+        await self._generations.update_one(
+            {**_owned(generation_id, attempt), "first_token_at": None}, {"$set": {"first_token_at": datetime.now(UTC)}}
+        )
+
+    @translated
+    async def finish(
+        self,
+        generation_id: str,
+        attempt: int,
+        state: GenerationState,
+        token_ids: Sequence[int],
+        answer: str,
+        error: NunmalError | None = None,
+    ) -> bool:
+        """Write the end. False if another attempt owns the generation now."""
+        update: dict[str, Any] = {
+            "state": str(state),
+            "token_ids": list(token_ids),
+            "answer": answer,
+            "finished_at": datetime.now(UTC),
+        }
+        if error is not None:
+            update |= {"error_code": error.code, "error_facts": error.facts}
+        result = await self._generations.update_one(_owned(generation_id, attempt), {"$set": update})
+        return bool(result.matched_count)
+
+    @translated
+    async def requeue(self, generation_id: str, attempt: int, *, made_progress: bool = False) -> bool:
+        """Back to waiting, with its token ids: the worker is lost or drains. False if it had moved on."""
+        update: Document = {"$set": {"state": str(GenerationState.QUEUED), "worker_id": None}}
+        if made_progress:
+            update["$set"]["stalled_attempts"] = 0
+        result = await self._generations.update_one(_owned(generation_id, attempt), update)
+        return bool(result.matched_count)
+
+    # What recovery needs.
+
+    @translated
+    async def running(self) -> list[Generation]:
+        """All running generations, without token ids."""
+        cursor = self._generations.find({"state": str(GenerationState.RUNNING)}, {"token_ids": 0})
+        return [_generation(document) async for document in cursor]
+
+    @translated
+    async def waiting_since(self, before: datetime, lanes: Iterable[str]) -> list[Generation]:
+        """Waiting generations of these lanes whose last permit was sent before `before`, first tags first."""
+        query = {"state": str(GenerationState.QUEUED), "lane": {"$in": list(lanes)}, "permit_at": {"$lt": before}}
+        cursor = self._generations.find(query, {"token_ids": 0}).limit(_MOST_WAITING_READ)
+        return sorted([_generation(document) async for document in cursor], key=lambda turn: turn.tag)
+
+    @translated
+    async def permit_sent(self, generation_id: str) -> None:
+        await self._generations.update_one({"_id": generation_id}, {"$set": {"permit_at": datetime.now(UTC)}})
+
+    @translated
+    async def lanes_waiting(self) -> set[str]:
+        """Lanes in which something waits."""
+        query = {"state": str(GenerationState.QUEUED)}
+        cursor = self._generations.find(query, {"lane": 1}).limit(_MOST_WAITING_READ)
+        return {document["lane"] async for document in cursor}
+
+
+def _owned(generation_id: str, attempt: int) -> Document:
+    return {"_id": generation_id, "attempt": attempt, "state": str(GenerationState.RUNNING)}
+
+
+def _generation(document: Document) -> Generation:
+    values = {name: document[name] for name in Generation.__dataclass_fields__ if name in document}
+    values["id"] = document["_id"]
+    values["state"] = GenerationState(document["state"])
+    values["sampling"] = SamplingParams(**document["sampling"])
+    values["token_ids"] = tuple(document.get("token_ids", ()))
+    values["listeners"] = tuple(document["listeners"])
+    return Generation(**values)

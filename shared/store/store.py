@@ -1,0 +1,40 @@
+"""All collections behind one object, opened and closed together."""
+
+from __future__ import annotations
+
+from shared.store.connection import open_client, translated
+from shared.store.conversations import Conversations
+from shared.store.generations import Generations
+from shared.store.sessions import Sessions
+from shared.store.users import Users
+from shared.store.workers import Workers
+
+
+class Store:
+    """`async with Store(url, database) as store:` connects, checks that the server answers, and makes indexes.
+
+    Raises StoreUnavailable on entry if the server does not answer, and from any later call while it is away.
+    """
+
+    def __init__(self, url: str, database: str) -> None:
+        self._client = open_client(url)
+        self._database = self._client[database]
+        self.users = Users(self._database["users"])
+        self.sessions = Sessions(self._database["sessions"])
+        self.conversations = Conversations(self._database["conversations"])
+        self.generations = Generations(self._database["generations"])
+        self.workers = Workers(self._database["workers"])
+
+    async def __aenter__(self) -> Store:
+        await self.ping()
+        for collection in (self.users, self.sessions, self.conversations, self.generations, self.workers):
+            await collection.ensure_indexes()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._client.close()
+
+    @translated
+    async def ping(self) -> None:
+        """Raises StoreUnavailable if the server does not answer in time."""
+        await self._client.admin.command("ping")

@@ -1,0 +1,80 @@
+"""Which workers live: one small document each, renewed by its heartbeat, so no generation is written to stay alive.
+
+A worker is alive while its last heartbeat is younger than `stale_after`. Hosts must agree on the time to well
+within that (NTP does).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from shared.store.connection import Collection, Document, translated
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """What a worker says of itself with every heartbeat."""
+
+    id: str
+    lane: str
+    model: str
+    model_digest: str
+    slots: int
+    busy: int
+    heartbeat_at: datetime
+
+
+class Workers:
+    def __init__(self, collection: Collection) -> None:
+        self._workers = collection
+
+    @translated
+    async def ensure_indexes(self) -> None:
+        await self._workers.create_index("lane")
+
+    @translated
+    async def beat(self, worker_id: str, lane: str, model: str, model_digest: str, slots: int, busy: int) -> None:
+        await self._workers.update_one(
+            {"_id": worker_id},
+            {
+                "$set": {
+                    "lane": lane,
+                    "model": model,
+                    "model_digest": model_digest,
+                    "slots": slots,
+                    "busy": busy,
+                    "heartbeat_at": datetime.now(UTC),
+                }
+            },
+            upsert=True,
+        )
+
+    @translated
+    async def remove(self, worker_id: str) -> None:
+        """A worker that ends on purpose says so, and nobody waits for its heartbeat to grow stale."""
+        await self._workers.delete_one({"_id": worker_id})
+
+    @translated
+    async def alive(self, stale_after: timedelta, lane: str | None = None) -> list[WorkerStatus]:
+        """Workers with a fresh heartbeat, of one lane or of all."""
+        limit = datetime.now(UTC) - stale_after
+        cursor = self._workers.find({} if lane is None else {"lane": lane})
+        return [_status(document) async for document in cursor if document["heartbeat_at"] > limit]
+
+    @translated
+    async def sweep(self, older_than: timedelta) -> None:
+        """Forget workers that have been silent for long."""
+        await self._workers.delete_many({"heartbeat_at": {"$lt": datetime.now(UTC) - older_than}})
+
+
+def _status(document: Document) -> WorkerStatus:
+    return WorkerStatus(
+        id=document["_id"],
+        lane=document["lane"],
+        model=document["model"],
+        model_digest=document["model_digest"],
+        slots=document["slots"],
+        busy=document["busy"],
+        heartbeat_at=document["heartbeat_at"],
+    )

@@ -1,0 +1,1 @@
+"""Turns HTTP into generation requests, and generation events into pages and streams."""

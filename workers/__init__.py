@@ -1,0 +1,1 @@
+"""Turns generation requests into batches of tokens, and tokens into events."""
