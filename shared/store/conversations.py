@@ -45,7 +45,7 @@ class Conversations:
     @translated
     async def latest(self, user_id: str, limit: int = 200) -> list[Conversation]:
         """The user's conversations, the last used first."""
-        cursor = self._conversations.find({"user_id": user_id}).sort("updated_at", -1).limit(limit)
+        cursor = self._conversations.find({"user_id": user_id}).sort([("updated_at", -1), ("_id", -1)]).limit(limit)
         return [_conversation(document) async for document in cursor]
 
     @translated

@@ -231,13 +231,6 @@ class Generations:
     async def permit_sent(self, generation_id: str) -> None:
         await self._generations.update_one({"_id": generation_id}, {"$set": {"permit_at": datetime.now(UTC)}})
 
-    @translated
-    async def lanes_waiting(self) -> set[str]:
-        """Lanes in which something waits."""
-        query = {"state": str(GenerationState.QUEUED)}
-        cursor = self._generations.find(query, {"lane": 1}).limit(_MOST_WAITING_READ)
-        return {document["lane"] async for document in cursor}
-
 
 def _owned(generation_id: str, attempt: int) -> Document:
     return {"_id": generation_id, "attempt": attempt, "state": str(GenerationState.RUNNING)}

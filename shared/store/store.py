@@ -38,3 +38,8 @@ class Store:
     async def ping(self) -> None:
         """Raises StoreUnavailable if the server does not answer in time."""
         await self._client.admin.command("ping")
+
+    @translated
+    async def drop(self) -> None:
+        """Delete the whole database (tests only)."""
+        await self._client.drop_database(self._database.name)

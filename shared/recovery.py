@@ -1,0 +1,74 @@
+"""What makes the house whole again after anything died. Run by every web node and every worker; doing it twice is harmless.
+
+- A running generation whose worker has no fresh heartbeat waits again, with the tokens it has.
+- A waiting generation whose permit may be lost (the embedded broker forgets; a broker was away) gets a new one,
+  as long as a worker of its lane has a free slot: a permit too many claims nothing and is acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from shared.broker.base import Broker
+from shared.chat import Generation
+from shared.errors import ServiceError
+from shared.messages import GenerateReply, GenerationChanged
+from shared.store import Store
+from shared.telemetry import fields
+
+log = logging.getLogger(__name__)
+
+_INTERVAL_S = 0.5
+_PERMIT_LOST_AFTER = timedelta(seconds=3)
+_FORGET_WORKERS_AFTER = timedelta(hours=1)
+
+
+async def run(store: Store, broker: Broker, stale_after: timedelta) -> None:
+    """Sweep twice a second until cancelled. A store or broker that is away is tried again the next time."""
+    while True:
+        try:
+            await sweep(store, broker, stale_after)
+        except ServiceError as error:
+            log.info("recovery_waits", extra=fields(reason=str(error)))
+        await asyncio.sleep(_INTERVAL_S)
+
+
+async def sweep(store: Store, broker: Broker, stale_after: timedelta) -> int:
+    """One round. Returns how many permits it published."""
+    alive = await store.workers.alive(stale_after)
+    alive_ids = {worker.id for worker in alive}
+    published = 0
+    for generation in await store.generations.running():
+        lost = generation.worker_id not in alive_ids
+        if lost and await store.generations.requeue(generation.id, generation.attempt):
+            log.warning("generation_taken_back", extra=fields(id=generation.id, worker_id=generation.worker_id))
+            await _permit(store, broker, generation)
+            await _tell_listeners(broker, generation)
+            published += 1
+    free_slots: Counter[str] = Counter()
+    for worker in alive:
+        free_slots[worker.lane] += max(0, worker.slots - worker.busy)
+    lanes = [lane for lane, free in free_slots.items() if free]
+    if lanes:
+        overdue = datetime.now(UTC) - _PERMIT_LOST_AFTER
+        for generation in await store.generations.waiting_since(overdue, lanes):
+            if free_slots[generation.lane] > 0:
+                free_slots[generation.lane] -= 1
+                await _permit(store, broker, generation)
+                published += 1
+    await store.workers.sweep(_FORGET_WORKERS_AFTER)
+    return published
+
+
+async def _permit(store: Store, broker: Broker, generation: Generation) -> None:
+    await broker.publish_permit(generation.lane, GenerateReply(generation_id=generation.id))
+    await store.generations.permit_sent(generation.id)
+
+
+async def _tell_listeners(broker: Broker, generation: Generation) -> None:
+    changed = GenerationChanged(generation_id=generation.id, attempt=generation.attempt, state="queued")
+    for node_id in generation.listeners:
+        await broker.publish_to_node(node_id, changed)

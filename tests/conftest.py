@@ -1,0 +1,54 @@
+"""The services every shelf of tests may ask for. Private to one run, real where the product's are real."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.embedded_store import embedded_store
+from shared.broker.memory import MemoryBroker
+from shared.ids import new_id
+from shared.store import Store
+from tests.rabbitmq_node import rabbitmq_node
+
+
+@pytest.fixture(scope="session")
+def store_url() -> Iterator[str]:
+    """A MongoDB-wire server: NUNMAL_TEST_MONGODB_URL if set, else a private embedded one."""
+    if url := os.environ.get("NUNMAL_TEST_MONGODB_URL"):
+        yield url
+        return
+    with tempfile.TemporaryDirectory() as directory, asyncio.Runner() as runner:
+        service = embedded_store(Path(directory))
+        yield runner.run(service.__aenter__())
+        runner.run(service.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    """An empty database of its own."""
+    database = f"test_{new_id().replace('-', '')}"
+    async with Store(store_url, database) as store:
+        yield store
+        await store.drop()
+
+
+@pytest.fixture(scope="session")
+def rabbit_url() -> Iterator[str]:
+    """A RabbitMQ node: NUNMAL_TEST_AMQP_URL if set, else a private one."""
+    if url := os.environ.get("NUNMAL_TEST_AMQP_URL"):
+        yield url
+        return
+    with tempfile.TemporaryDirectory() as directory, rabbitmq_node(Path(directory)) as url:
+        yield url
+
+
+@pytest.fixture
+async def memory_broker() -> AsyncIterator[MemoryBroker]:
+    async with MemoryBroker() as broker:
+        yield broker
