@@ -21,11 +21,10 @@ _READY_S = 30.0
 
 @contextlib.asynccontextmanager
 async def embedded_store(directory: Path) -> AsyncIterator[str]:
-    """Run the store on files in `directory` while the block does; yields its URL.
+    """Run the store on files in `directory` (which exists) while the block does; yields its URL.
 
     Raises ConfigError if the child does not start (its last words are in `directory`/nx-27017.log).
     """
-    directory.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     with (directory / "nx-27017.log").open("ab") as log_file:
         child = await asyncio.create_subprocess_exec(

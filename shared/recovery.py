@@ -1,4 +1,6 @@
-"""What makes the house whole again after anything died. Run by every web node and every worker; doing it twice is harmless.
+"""What makes the house whole again after anything died.
+
+Run by every web node and every worker; doing it twice is harmless.
 
 - A running generation whose worker has no fresh heartbeat waits again, with the tokens it has.
 - A waiting generation whose permit may be lost (the embedded broker forgets; a broker was away) gets a new one,

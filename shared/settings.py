@@ -32,46 +32,59 @@ class _Section(BaseModel):
 
 
 class WebSettings(_Section):
-    host: str = Field("127.0.0.1", description="Address the pages are served on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port the pages are served on; 0 chooses a free one.")
-    secure_cookies: bool = Field(False, description="Set true behind https: cookies get the Secure flag.")
-    session_days: int = Field(30, ge=1, description="Days until a log-in ends by itself.")
-    message_max_chars: int = Field(8000, ge=1, description="Longest message a person may send, in characters.")
-    answers_per_user: int = Field(4, ge=1, description="Answers one person may have waiting or running at once.")
-    bcrypt_rounds: int = Field(12, ge=4, le=16, description="Cost of a password hash: 2**rounds.")
+    host: str = Field(default="127.0.0.1", description="Address the pages are served on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the pages are served on; 0 chooses a free one.")
+    secure_cookies: bool = Field(default=False, description="Set true behind https: cookies get the Secure flag.")
+    session_days: int = Field(default=30, ge=1, description="Days until a log-in ends by itself.")
+    message_max_chars: int = Field(default=8000, ge=1, description="Longest message a person may send, in characters.")
+    answers_per_user: int = Field(
+        default=4, ge=1, description="Answers one person may have waiting or running at once."
+    )
+    bcrypt_rounds: int = Field(default=12, ge=4, le=16, description="Cost of a password hash: 2**rounds.")
 
 
 class WorkerSettings(_Section):
-    slots: int = Field(32, ge=1, description="Answers one worker writes at the same time.")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the weights.")
-    threads: int = Field(0, ge=0, description="CPU threads for the model; 0 means one for each core but one.")
-    max_new_tokens: int = Field(1024, ge=1, description="Most tokens of one answer, unless asked for fewer.")
-    prefill_chunk: int = Field(512, ge=1, description="Prompt tokens read between two steps of running answers.")
-    frame_ms: int = Field(20, ge=1, description="Milliseconds for which later tokens are gathered into one frame.")
-    checkpoint_s: float = Field(1.0, gt=0, description="Seconds between two checkpoints of a running answer.")
-    heartbeat_s: float = Field(0.5, gt=0, description="Seconds between two heartbeats of a worker.")
-    stale_after_s: float = Field(2.0, gt=0, description="Seconds without a heartbeat after which a worker is lost.")
-    deadline_s: float = Field(900.0, gt=0, description="Longest time one answer may take, in seconds.")
+    slots: int = Field(default=32, ge=1, description="Answers one worker writes at the same time.")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="Precision of the weights."
+    )
+    threads: int = Field(default=0, ge=0, description="CPU threads for the model; 0 means one for each core but one.")
+    max_new_tokens: int = Field(default=1024, ge=1, description="Most tokens of one answer, unless asked for fewer.")
+    prefill_chunk: int = Field(
+        default=512, ge=1, description="Prompt tokens read between two steps of running answers."
+    )
+    frame_ms: int = Field(
+        default=20, ge=1, description="Milliseconds for which later tokens are gathered into one frame."
+    )
+    checkpoint_s: float = Field(default=1.0, gt=0, description="Seconds between two checkpoints of a running answer.")
+    heartbeat_s: float = Field(default=0.5, gt=0, description="Seconds between two heartbeats of a worker.")
+    stale_after_s: float = Field(
+        default=2.0, gt=0, description="Seconds without a heartbeat after which a worker is lost."
+    )
+    deadline_s: float = Field(default=900.0, gt=0, description="Longest time one answer may take, in seconds.")
 
 
 class Settings(_Section):
-    home: Path = Field(Path("var"), description="Where the one-command service keeps its data and secrets.")
-    model: str = Field(REFERENCE_MODEL, description="`reference`, a model directory, or a Hugging Face hub id.")
-    data_dir: Path = Field(Path("../shared/data"), description="Korean training data, see its README.")
+    home: Path = Field(default=Path("var"), description="Where the one-command service keeps its data and secrets.")
+    model: str = Field(default=REFERENCE_MODEL, description="`reference`, a model directory, or a Hugging Face hub id.")
+    data_dir: Path = Field(default=Path("../shared/data"), description="Korean training data, see its README.")
     broker_url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
-        None, description="amqp://user:password@host:port/vhost; `nunmal web` and `nunmal worker` need it."
+        default=None, description="amqp://user:password@host:port/vhost; `nunmal web` and `nunmal worker` need it."
     )
     store_url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
-        None, description="mongodb://user:password@host:port/; `nunmal web` and `nunmal worker` need it."
+        default=None, description="mongodb://user:password@host:port/; `nunmal web` and `nunmal worker` need it."
     )
-    store_database: str = Field("nunmal", min_length=1, description="Name of the database.")
+    store_database: str = Field(default="nunmal", min_length=1, description="Name of the database.")
     secret_key: Annotated[SecretStr | None, _EmptyIsNone] = Field(
-        None, description="At least 32 characters, the same for all web nodes; `nunmal up` makes one in its home."
+        default=None,
+        description="At least 32 characters, the same for all web nodes; `nunmal up` makes one in its home.",
     )
-    metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics; 0 chooses a free one.")
-    log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="Least level logged.")
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of /metrics; 0 chooses a free one.")
+    log_format: Literal["text", "json"] = Field(default="text", description="text for people, json for machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="Least level logged."
+    )
     web: WebSettings = WebSettings()
     worker: WorkerSettings = WorkerSettings()
 

@@ -32,7 +32,10 @@ TIME_TO_FIRST_TOKEN = Histogram(
     "nunmal_time_to_first_token_seconds", "From the claim to the first token.", ["model"], buckets=_TTFT_BUCKETS
 )
 TIME_PER_OUTPUT_TOKEN = Histogram(
-    "nunmal_time_per_output_token_seconds", "Mean of one answer, after its first token.", ["model"], buckets=_TPOT_BUCKETS
+    "nunmal_time_per_output_token_seconds",
+    "Mean of one answer, after its first token.",
+    ["model"],
+    buckets=_TPOT_BUCKETS,
 )
 BATCH_SIZE = Histogram(
     "nunmal_batch_size", "Answers that shared one step.", ["model"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)

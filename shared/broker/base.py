@@ -75,9 +75,7 @@ class Broker(Protocol):
         """
         ...
 
-    def consume_permits(
-        self, lane: str, prefetch: int, handler: PermitHandler
-    ) -> AbstractAsyncContextManager[None]:
+    def consume_permits(self, lane: str, prefetch: int, handler: PermitHandler) -> AbstractAsyncContextManager[None]:
         """While open, at most `prefetch` permits are in the handler's hands at once. Closing it stops new ones
         and waits for none: unfinished handlers are cancelled and their permits go back."""
         ...
@@ -86,8 +84,7 @@ class Broker(Protocol):
         """To one worker, or to all when `worker_id` is None. Raises BrokerUnavailable."""
         ...
 
-    def consume_control(self, worker_id: str, handler: ControlHandler) -> AbstractAsyncContextManager[None]:
-        ...
+    def consume_control(self, worker_id: str, handler: ControlHandler) -> AbstractAsyncContextManager[None]: ...
 
     async def publish_to_node(self, node_id: str, message: TokensGenerated | GenerationChanged) -> None:
         """Raises BrokerUnavailable; a node that is not there is no error."""

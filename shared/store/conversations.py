@@ -5,10 +5,9 @@ Every call takes the owner's id: a foreign conversation and an unknown one look 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from shared.chat import Conversation
 from shared.store.connection import Collection, Document, translated
+from shared.store.times import moment, now
 
 
 class Conversations:
@@ -22,7 +21,7 @@ class Conversations:
     @translated
     async def create(self, conversation_id: str, user_id: str, title: str, leaf_id: str) -> None:
         """Does nothing if it exists (the same first message sent twice)."""
-        now = datetime.now(UTC)
+        created_at = now()
         await self._conversations.update_one(
             {"_id": conversation_id},
             {
@@ -30,8 +29,8 @@ class Conversations:
                     "user_id": user_id,
                     "title": title,
                     "leaf_id": leaf_id,
-                    "created_at": now,
-                    "updated_at": now,
+                    "created_at": created_at,
+                    "updated_at": created_at,
                 }
             },
             upsert=True,
@@ -53,7 +52,7 @@ class Conversations:
         """Point at a new leaf if the leaf is still `expected`; False if someone else was quicker."""
         result = await self._conversations.update_one(
             {"_id": conversation_id, "user_id": user_id, "leaf_id": expected},
-            {"$set": {"leaf_id": leaf_id, "updated_at": datetime.now(UTC)}},
+            {"$set": {"leaf_id": leaf_id, "updated_at": now()}},
         )
         return result.matched_count == 1
 
@@ -76,6 +75,6 @@ def _conversation(document: Document) -> Conversation:
         user_id=document["user_id"],
         title=document["title"],
         leaf_id=document["leaf_id"],
-        created_at=document["created_at"],
-        updated_at=document["updated_at"],
+        created_at=moment(document["created_at"]),
+        updated_at=moment(document["updated_at"]),
     )

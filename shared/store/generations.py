@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -22,8 +22,10 @@ from pymongo.errors import DuplicateKeyError
 from shared.chat import Generation, GenerationState, SamplingParams
 from shared.errors import NunmalError
 from shared.store.connection import Collection, Document, translated
+from shared.store.times import moment, now
 
 _MOST_WAITING_READ = 1000
+_TIMES = ("created_at", "claimed_at", "first_token_at", "finished_at")
 _UNFINISHED = [str(GenerationState.QUEUED), str(GenerationState.RUNNING)]
 
 
@@ -55,7 +57,8 @@ class Generations:
         document["state"] = str(generation.state)
         document["token_ids"] = list(generation.token_ids)
         document["listeners"] = list(generation.listeners)
-        document["permit_at"] = datetime.now(UTC)
+        document["created_at"] = generation.created_at.timestamp()
+        document["permit_at"] = now()
         try:
             await self._generations.insert_one(document)
         except DuplicateKeyError:
@@ -122,10 +125,9 @@ class Generations:
     @translated
     async def request_cancel(self, generation_id: str, user_id: str) -> Generation | None:
         """Mark it; a waiting one is stopped at once. Returns it as it is now, or None if it is not this user's."""
-        now = datetime.now(UTC)
         stopped = await self._generations.find_one_and_update(
             {"_id": generation_id, "user_id": user_id, "state": str(GenerationState.QUEUED)},
-            {"$set": {"state": str(GenerationState.STOPPED), "cancel_requested": True, "finished_at": now}},
+            {"$set": {"state": str(GenerationState.STOPPED), "cancel_requested": True, "finished_at": now()}},
             return_document=ReturnDocument.AFTER,
         )
         document = stopped or await self._generations.find_one_and_update(
@@ -146,7 +148,7 @@ class Generations:
                 "$set": {
                     "state": str(GenerationState.RUNNING),
                     "worker_id": worker_id,
-                    "claimed_at": datetime.now(UTC),
+                    "claimed_at": now(),
                 },
                 "$inc": {"attempt": 1, "stalled_attempts": 1},
             },
@@ -178,7 +180,7 @@ class Generations:
     @translated
     async def first_token(self, generation_id: str, attempt: int) -> None:
         await self._generations.update_one(
-            {**_owned(generation_id, attempt), "first_token_at": None}, {"$set": {"first_token_at": datetime.now(UTC)}}
+            {**_owned(generation_id, attempt), "first_token_at": None}, {"$set": {"first_token_at": now()}}
         )
 
     @translated
@@ -196,7 +198,7 @@ class Generations:
             "state": str(state),
             "token_ids": list(token_ids),
             "answer": answer,
-            "finished_at": datetime.now(UTC),
+            "finished_at": now(),
         }
         if error is not None:
             update |= {"error_code": error.code, "error_facts": error.facts}
@@ -223,13 +225,17 @@ class Generations:
     @translated
     async def waiting_since(self, before: datetime, lanes: Iterable[str]) -> list[Generation]:
         """Waiting generations of these lanes whose last permit was sent before `before`, first tags first."""
-        query = {"state": str(GenerationState.QUEUED), "lane": {"$in": list(lanes)}, "permit_at": {"$lt": before}}
+        query = {
+            "state": str(GenerationState.QUEUED),
+            "lane": {"$in": list(lanes)},
+            "permit_at": {"$lt": before.timestamp()},
+        }
         cursor = self._generations.find(query, {"token_ids": 0}).limit(_MOST_WAITING_READ)
         return sorted([_generation(document) async for document in cursor], key=lambda turn: turn.tag)
 
     @translated
     async def permit_sent(self, generation_id: str) -> None:
-        await self._generations.update_one({"_id": generation_id}, {"$set": {"permit_at": datetime.now(UTC)}})
+        await self._generations.update_one({"_id": generation_id}, {"$set": {"permit_at": now()}})
 
 
 def _owned(generation_id: str, attempt: int) -> Document:
@@ -243,4 +249,6 @@ def _generation(document: Document) -> Generation:
     values["sampling"] = SamplingParams(**document["sampling"])
     values["token_ids"] = tuple(document.get("token_ids", ()))
     values["listeners"] = tuple(document["listeners"])
+    for name in _TIMES:
+        values[name] = moment(document[name]) if document[name] is not None else None
     return Generation(**values)

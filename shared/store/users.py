@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pymongo.errors import DuplicateKeyError
 
@@ -11,6 +10,7 @@ from shared.chat import AccountRole, User
 from shared.errors import EmailTaken
 from shared.ids import new_id
 from shared.store.connection import Collection, Document, translated
+from shared.store.times import moment, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Users:
     @translated
     async def create(self, email: str, name: str, password_hash: bytes, role: AccountRole) -> User:
         """`email` comes normalised. Raises EmailTaken."""
-        user = User(id=new_id(), email=email, name=name, role=role, created_at=datetime.now(UTC))
+        user = User(id=new_id(), email=email, name=name, role=role, created_at=moment(now()))
         document: Document = {
             "_id": user.id,
             "email": user.email,
             "name": user.name,
             "role": str(user.role),
-            "created_at": user.created_at,
+            "created_at": user.created_at.timestamp(),
             "password_hash": password_hash,
         }
         try:
@@ -65,5 +65,5 @@ def _user(document: Document) -> User:
         email=document["email"],
         name=document["name"],
         role=AccountRole(document["role"]),
-        created_at=document["created_at"],
+        created_at=moment(document["created_at"]),
     )

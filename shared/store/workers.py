@@ -7,9 +7,10 @@ within that (NTP does).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from shared.store.connection import Collection, Document, translated
+from shared.store.times import moment, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Workers:
                     "model_digest": model_digest,
                     "slots": slots,
                     "busy": busy,
-                    "heartbeat_at": datetime.now(UTC),
+                    "heartbeat_at": now(),
                 }
             },
             upsert=True,
@@ -58,14 +59,14 @@ class Workers:
     @translated
     async def alive(self, stale_after: timedelta, lane: str | None = None) -> list[WorkerStatus]:
         """Workers with a fresh heartbeat, of one lane or of all."""
-        limit = datetime.now(UTC) - stale_after
+        limit = now() - stale_after.total_seconds()
         cursor = self._workers.find({} if lane is None else {"lane": lane})
         return [_status(document) async for document in cursor if document["heartbeat_at"] > limit]
 
     @translated
     async def sweep(self, older_than: timedelta) -> None:
         """Forget workers that have been silent for long."""
-        await self._workers.delete_many({"heartbeat_at": {"$lt": datetime.now(UTC) - older_than}})
+        await self._workers.delete_many({"heartbeat_at": {"$lt": now() - older_than.total_seconds()}})
 
 
 def _status(document: Document) -> WorkerStatus:
@@ -76,5 +77,5 @@ def _status(document: Document) -> WorkerStatus:
         model_digest=document["model_digest"],
         slots=document["slots"],
         busy=document["busy"],
-        heartbeat_at=document["heartbeat_at"],
+        heartbeat_at=moment(document["heartbeat_at"]),
     )

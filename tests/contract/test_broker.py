@@ -215,9 +215,7 @@ class BrokerContract:
             assert [await inbox.next_message() for _ in sent] == sent
 
     async def test_message_to_a_node_that_is_away_is_no_error(self, broker: Broker) -> None:
-        await broker.publish_to_node(
-            new_id(), GenerationChanged(generation_id=new_id(), attempt=1, state="done")
-        )
+        await broker.publish_to_node(new_id(), GenerationChanged(generation_id=new_id(), attempt=1, state="done"))
 
     async def test_handler_that_raises_does_not_stop_later_messages(
         self, broker: Broker, caplog: pytest.LogCaptureFixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -184,7 +185,7 @@ class TestGenerations:
 
         claims = await asyncio.gather(*(claim_all(f"worker {number}") for number in range(5)))
 
-        assert sorted(sum(claims, [])) == sorted(turn.id for turn in asked)
+        assert sorted(itertools.chain(*claims)) == sorted(turn.id for turn in asked)
 
     async def test_checkpoint_is_what_the_next_claim_continues_from(self, store: Store) -> None:
         first = await self._claimed(store)
