@@ -1,0 +1,74 @@
+# Nunmal: `make` lists what it can do. Two commands matter: `make run` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+PORT ?= 8000
+# A wheel index for torch, for example https://download.pytorch.org/whl/cpu; empty: pip's own default.
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# pip's own progress bars are hidden; these lines tell what takes long.
+say = @printf 'nunmal: %s\n'
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: $(VENV)/run.stamp ## Start Nunmal on http://127.0.0.1:8000 (PORT=8123 for another port)
+	@exec $(BIN)/nunmal up --port $(PORT)
+
+.PHONY: test
+test: lint test-only ## Install what the tests need and run everything: lint, types, walls, all tests
+
+.PHONY: lint
+lint: $(VENV)/test.stamp ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+.PHONY: test-only
+test-only: $(VENV)/test.stamp ## Unit, contract, integration and browser tests (ARGS='-k name' for some)
+	@infra/services.sh ensure
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: format
+format: $(VENV)/test.stamp ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: train
+train: $(VENV)/training.stamp ## Train the reference model again from NUNMAL_DATA_DIR (hours; see training/recipes/)
+	$(BIN)/python -m training.tokenizer training/recipes/reference_tokenizer.yaml
+	$(BIN)/python -m training.pretrain training/recipes/reference_pretrain.yaml
+	$(BIN)/python -m training.sft training/recipes/reference_sft.yaml
+
+.PHONY: lock
+lock: ## Resolve the dependencies again and write infra/locks/
+	@infra/locks/resolve.sh $(PYTHON)
+
+.PHONY: clean
+clean: ## Remove the virtual environment and build outputs (not var/, where conversations are)
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	$(say) 'making a virtual environment in .venv'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'nunmal: Python 3.11 or newer is needed (PYTHON=/path/to/python3.11 make ...)' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+# A stamp says: what this lock names is installed. Every set holds the run set, so the stamps never undo one another.
+$(VENV)/%.stamp: infra/locks/%.txt infra/locks/torch.txt pyproject.toml | $(BIN)/python
+	$(say) 'installing what "$*" needs (about a minute)'
+	@$(PIP) --require-hashes --no-deps -r infra/locks/$*.txt
+	$(say) 'installing torch'
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r infra/locks/torch.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,71 @@
+"""The command `nunmal`: up (everything in one process), web, worker.
+
+Exit codes: 0 ended as asked, 1 a service it needs is away, 2 it was set up wrongly. One line says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+
+from shared.errors import ConfigError, ModelError, NunmalError
+from shared.settings import Settings, load_settings
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        web = {name: value for name in ("host", "port") if (value := getattr(options, name, None)) is not None}
+        _start(options.command, load_settings(web=web))
+    except KeyboardInterrupt:
+        return 130
+    except* NunmalError as group:
+        error = next(_leaves(group))
+        sys.stderr.write(f"nunmal: {error}\n")
+        return 2 if isinstance(error, ConfigError | ModelError) else 1
+    return 0
+
+
+def _start(command: str, settings: Settings) -> None:
+    # Each room is imported only when it is asked for: `nunmal web` runs without torch.
+    if command == "up":
+        from infra.up import up
+
+        up(settings)
+    elif command == "web":
+        from web.__main__ import main as serve_web
+
+        serve_web(settings)
+    else:
+        from workers.__main__ import main as serve_worker
+
+        serve_worker(settings)
+
+
+def _leaves(group: BaseExceptionGroup[NunmalError]) -> Iterable[NunmalError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nunmal",
+        description="Nunmal, an event-driven Korean chat service. Settings: NUNMAL_* variables, see .env.example.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="web, one worker, broker and store together, for one machine")
+    web = commands.add_parser("web", help="one web node; needs NUNMAL_BROKER_URL, NUNMAL_STORE_URL, NUNMAL_SECRET_KEY")
+    commands.add_parser("worker", help="one worker; needs NUNMAL_BROKER_URL and NUNMAL_STORE_URL")
+    for command in (up, web):
+        command.add_argument("--host", help="address to serve on (NUNMAL_WEB__HOST)")
+        command.add_argument("--port", type=int, help="port to serve on, 0 for a free one (NUNMAL_WEB__PORT)")
+    return parser
