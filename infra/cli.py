@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from shared.errors import ConfigError, ModelError, NunmalError
 from shared.settings import Settings, load_settings
@@ -25,11 +25,19 @@ def run(arguments: list[str]) -> int:
         _start(options.command, load_settings(web=web))
     except KeyboardInterrupt:
         return 130
-    except* NunmalError as group:
-        error = next(_leaves(group))
-        sys.stderr.write(f"nunmal: {error}\n")
-        return 2 if isinstance(error, ConfigError | ModelError) else 1
+    except NunmalError as error:
+        return _explain(error)
+    except BaseExceptionGroup as group:  # what a TaskGroup raises
+        ours, others = group.split(NunmalError)
+        if ours is None or others is not None:
+            raise
+        return _explain(next(_leaves(ours)))
     return 0
+
+
+def _explain(error: NunmalError) -> int:
+    sys.stderr.write(f"nunmal: {error}\n")
+    return 2 if isinstance(error, ConfigError | ModelError) else 1
 
 
 def _start(command: str, settings: Settings) -> None:
@@ -48,7 +56,7 @@ def _start(command: str, settings: Settings) -> None:
         serve_worker(settings)
 
 
-def _leaves(group: BaseExceptionGroup[NunmalError]) -> Iterable[NunmalError]:
+def _leaves(group: BaseExceptionGroup[NunmalError]) -> Iterator[NunmalError]:
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
             yield from _leaves(error)

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import uvloop
 from pydantic import SecretStr
+from web.serve import serve_web
 
 from infra.embedded_store import embedded_store
 from infra.home import opened_home, secret_key
@@ -29,7 +30,6 @@ from shared.ids import new_id
 from shared.settings import Settings
 from shared.store import Store
 from shared.telemetry import configure_logging, start_metrics
-from web.serve import serve_web
 
 _SHUTDOWN_S = 4.5  # after a signal; then the process ends itself, whatever still runs
 

@@ -57,9 +57,7 @@ def _installed_node(binary: str, directory: Path) -> Iterator[str]:
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +S 1:1",
     }
     with (directory / "server.log").open("wb") as log_file:
-        node = subprocess.Popen(  # noqa: S603 - a binary of this machine
-            [binary], env=environment, stdout=log_file, stderr=log_file, start_new_session=True
-        )
+        node = subprocess.Popen([binary], env=environment, stdout=log_file, stderr=log_file, start_new_session=True)
     try:
         _wait_for_handshake(node, port, directory / "server.log")
         yield f"amqp://guest:guest@127.0.0.1:{port}/"
@@ -77,7 +75,7 @@ def _stop_epmd(binary: str, environment: dict[str, str]) -> None:
     """The port mapper that Erlang started for this node alone (it has a port of its own)."""
     epmd = shutil.which("epmd") or next(iter(Path("/usr/lib/erlang").glob("erts-*/bin/epmd")), None)
     if epmd:
-        subprocess.run([str(epmd), "-kill"], env=environment, capture_output=True, check=False)  # noqa: S603
+        subprocess.run([str(epmd), "-kill"], env=environment, capture_output=True, check=False)
 
 
 @contextlib.contextmanager
@@ -85,12 +83,12 @@ def _docker_node() -> Iterator[str]:
     (port,) = _free_ports(1)
     docker = shutil.which("docker") or "docker"
     command = [docker, "run", "--rm", "--detach", "--publish", f"127.0.0.1:{port}:5672", _DOCKER_IMAGE]
-    container = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    container = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     try:
         _wait_for_handshake(None, port, None)
         yield f"amqp://guest:guest@127.0.0.1:{port}/"
     finally:
-        subprocess.run([docker, "kill", container], capture_output=True, check=False)  # noqa: S603
+        subprocess.run([docker, "kill", container], capture_output=True, check=False)
 
 
 def _free_ports(count: int) -> list[int]:
