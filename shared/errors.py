@@ -10,6 +10,7 @@
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden
     │   └── NotFound
     ├── Busy                    this conversation is already being answered
+    ├── TooManyAnswers          this person already has as many answers waiting as one may
     ├── ServiceError            a part of the house is away; trying again later helps
     │   ├── StoreUnavailable  BrokerUnavailable  QueueFull
     ├── GenerationError         one answer failed; the worker lives on
@@ -113,6 +114,13 @@ class NotFound(AccessError):
 
 class Busy(NunmalError):
     code = "busy"
+    retryable = True
+
+
+class TooManyAnswers(NunmalError):
+    """Facts: limit (answers one person may have waiting or running)."""
+
+    code = "too_many_answers"
     retryable = True
 
 
