@@ -6,6 +6,7 @@ Exit codes: 0 ended as asked, 1 a service it needs is away, 2 it was set up wron
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 
@@ -14,8 +15,15 @@ from shared.settings import Settings, load_settings
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    sys.exit(run(sys.argv[1:]))
+    """Entry point of the console script.
+
+    Everything was closed in order by then, so the interpreter is not taken apart: with PyTorch in it that takes a
+    second or more, and an operator who pressed Ctrl-C waits for it.
+    """
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -72,6 +72,8 @@ def configure_logging(log_format: Literal["text", "json"], level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines() if log_format == "json" else _Columns())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for client in ("aio_pika", "aiormq"):  # they log what they also raise, and the broker tells it in our words
+        logging.getLogger(client).setLevel(logging.CRITICAL)
 
 
 def _facts_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -42,6 +42,18 @@ class EngineStats:
     slots: int
 
 
+class TokenStream(Protocol):
+    """The events of one request. Use it as `async with aclosing(engine.submit(request)) as events:`."""
+
+    def __aiter__(self) -> AsyncIterator[TokenEvent]: ...
+
+    async def __anext__(self) -> TokenEvent: ...
+
+    async def aclose(self) -> None:
+        """Nobody listens any more: the request is cancelled. May be called twice."""
+        ...
+
+
 class Engine(Protocol):
     """Kept by every engine (tests/contract/test_engine.py)."""
 
@@ -55,9 +67,9 @@ class Engine(Protocol):
         """Most tokens a prompt and its answer may have together."""
         ...
 
-    def submit(self, request: Request) -> AsyncIterator[TokenEvent]:
-        """Events until the one with a finish reason. A request that cannot run (too long, empty, token id out of
-        range) ends with "error" alone; the others go on. Closing the iterator early cancels the request."""
+    def submit(self, request: Request) -> TokenStream:
+        """Starts at once; events until the one with a finish reason. A request that cannot run (too long, empty,
+        token id out of range) ends with "error" alone; the others go on. `aclose` cancels the request."""
         ...
 
     def cancel(self, request_id: str) -> None:

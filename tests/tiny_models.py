@@ -1,0 +1,92 @@
+"""Tiny random models of the families people use, and a tokenizer: real architectures, a few thousand weights."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+VOCABULARY = 320
+CONTEXT_LENGTH = 512
+END = 1
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+_SHAPE: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 48,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": CONTEXT_LENGTH,
+    "bos_token_id": 0,
+    "eos_token_id": END,
+    "pad_token_id": 0,
+}
+_GROUPED: dict[str, Any] = _SHAPE | {"num_key_value_heads": 2}
+_WINDOWED: dict[str, Any] = _GROUPED | {"head_dim": 12, "sliding_window": 8, "query_pre_attn_scalar": 12}
+
+FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
+    "Llama": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**_GROUPED)),
+    "GPTNeoX": lambda: transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(**_SHAPE)),
+    "Qwen2": lambda: transformers.Qwen2ForCausalLM(
+        transformers.Qwen2Config(**_GROUPED, use_sliding_window=True, sliding_window=8, max_window_layers=1)
+    ),
+    "Qwen3": lambda: transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**_GROUPED, head_dim=12)),
+    "Gemma2": lambda: transformers.Gemma2ForCausalLM(transformers.Gemma2Config(**_WINDOWED)),
+    "Gemma3": lambda: transformers.Gemma3ForCausalLM(transformers.Gemma3TextConfig(**_WINDOWED)),
+    "Exaone4": lambda: transformers.Exaone4ForCausalLM(
+        transformers.Exaone4Config(**_GROUPED, sliding_window=8, sliding_window_pattern=2)
+    ),
+    "HyperCLOVAX": lambda: transformers.HyperCLOVAXForCausalLM(transformers.HyperCLOVAXConfig(**_GROUPED)),
+}
+
+
+def tiny_model(family: str = "Llama", seed: int = 0) -> PreTrainedModel:
+    """Random weights, large enough for the likeliest token to stand out; float32, ready to generate."""
+    torch.manual_seed(seed)
+    model = FAMILIES[family]()
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.dim() > 1:
+                weights.mul_(4)
+    model.train(False)
+    return model
+
+
+@functools.cache
+def tiny_tokenizer() -> Any:  # a PreTrainedTokenizerFast, whose own types also cover batches
+    """Byte-level BPE with a chat template; every id below VOCABULARY means something."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=["<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(["안녕하세요 반갑습니다 오늘 날씨가 참 좋네요 감사합니다 그렇군요"] * 40, trainer)
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers
+        tokenizer_object=tokenizer,
+        bos_token="<|begin|>",
+        eos_token="<|end|>",
+        additional_special_tokens=["<|system|>", "<|user|>", "<|assistant|>"],
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def save_tiny_model(directory: Path, family: str = "Llama", seed: int = 0) -> Path:
+    """A model directory as it would come from the hub."""
+    tiny_model(family, seed).save_pretrained(directory)
+    tiny_tokenizer().save_pretrained(directory)
+    return directory

@@ -1,0 +1,156 @@
+"""Permits in, answers out: claims the lane's next generation for every permit, and obeys control messages.
+
+A permit is acknowledged after the generation's end is in the store. Answers are tasks of their own, so that no permit
+comes any more while running answers are being given back (`drain`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from shared import telemetry
+from shared.broker.base import Broker, Delivery
+from shared.chat import Generation, GenerationState
+from shared.errors import BrokerUnavailable, QueueFull, StoreUnavailable
+from shared.messages import CancelGeneration, GenerateReply, WatchGeneration
+from shared.settings import WorkerSettings
+from shared.store import Store
+from shared.telemetry import bound_generation, fields
+from workers.generation import RunningGeneration
+from workers.heartbeat import WorkerIdentity
+from workers.patience import patiently
+from workers.publisher import Publisher
+from workers.served_model import ServedModel
+
+log = logging.getLogger(__name__)
+
+_DRAIN_S = 2.5  # a worker that ends has this long to give its answers back
+_CLAIM_UNDER_WAY_S = 1.0
+
+
+class Consumer:
+    """`on_permit` and `on_control` are the broker's handlers; answers run in `tasks`."""
+
+    def __init__(
+        self,
+        worker: WorkerIdentity,
+        model: ServedModel,
+        store: Store,
+        broker: Broker,
+        publisher: Publisher,
+        settings: WorkerSettings,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._worker = worker
+        self._model = model
+        self._store = store
+        self._broker = broker
+        self._publisher = publisher
+        self._settings = settings
+        self._tasks = tasks
+        self._answering: set[asyncio.Task[None]] = set()
+        self._running: dict[str, RunningGeneration] = {}
+        self._claiming = asyncio.Lock()  # held from a claim until `_running` knows it
+
+    @property
+    def busy(self) -> int:
+        """Answers being written now."""
+        return len(self._running)
+
+    async def on_permit(self, delivery: Delivery) -> None:
+        """Returns when the permit is settled. Cancelled (the broker closes), the answer itself goes on."""
+        task = self._tasks.create_task(self._answer_one(delivery))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+        await asyncio.shield(task)
+
+    async def on_control(self, message: CancelGeneration | WatchGeneration) -> None:
+        """For a generation we do not hold: nothing, except that a claim may be on its way back from the store."""
+        running = self._running.get(message.generation_id) or await self._claim_under_way(message.generation_id)
+        if running is None:
+            return
+        if isinstance(message, CancelGeneration):
+            running.cancel()
+        else:
+            running.watch(message.node_id, message.offset)
+
+    async def drain(self) -> None:
+        """Give all running answers back, with what they have, within 2.5 s. Call it when no permit comes any more."""
+        for running in self._running.values():
+            running.drain()
+        if self._answering:
+            _, late = await asyncio.wait(self._answering, timeout=_DRAIN_S)
+            for task in late:
+                task.cancel()
+
+    async def _answer_one(self, delivery: Delivery) -> None:
+        running, claimed = await self._claim()
+        if running is None or claimed is None:
+            await delivery.ack()
+            return
+        with bound_generation(claimed.id):
+            try:
+                ending = await running.run()
+                if ending and ending.state is GenerationState.QUEUED:
+                    await self._send_permit(claimed)
+                else:
+                    await delivery.ack()
+                if ending:
+                    await running.announce_end(ending)
+            except Exception:  # a fault of ours: three attempts like this, and the person is told
+                log.exception("answer_crashed")
+                await patiently(lambda: self._store.generations.requeue(claimed.id, claimed.attempt))
+                await self._send_permit(claimed)
+                await delivery.ack()
+            finally:
+                running.close()
+                del self._running[claimed.id]
+                telemetry.SLOTS_BUSY.labels(self._model.name).set(self.busy)
+
+    async def _claim(self) -> tuple[RunningGeneration | None, Generation | None]:
+        """The lane's next generation, registered; waits for a store that is away."""
+        while True:
+            async with self._claiming:
+                try:
+                    claimed = await self._store.generations.claim(self._worker.lane, self._worker.id)
+                except StoreUnavailable as error:
+                    log.warning("claim_delayed", extra=fields(reason=str(error)))
+                else:
+                    return self._register(claimed), claimed
+            await patiently(self._return_unheard_claims)
+
+    def _register(self, claimed: Generation | None) -> RunningGeneration | None:
+        if claimed is None:
+            return None
+        running = RunningGeneration(
+            claimed,
+            self._model,
+            self._store,
+            self._publisher,
+            checkpoint_s=self._settings.checkpoint_s,
+            deadline_s=self._settings.deadline_s,
+        )
+        self._running[claimed.id] = running
+        telemetry.SLOTS_BUSY.labels(self._model.name).set(self.busy)
+        return running
+
+    async def _return_unheard_claims(self) -> None:
+        """A claim may have succeeded although its answer never reached us: such a generation would run nowhere."""
+        async with self._claiming:
+            for generation in await self._store.generations.running():
+                if generation.worker_id == self._worker.id and generation.id not in self._running:
+                    await self._store.generations.requeue(generation.id, generation.attempt)
+
+    async def _claim_under_way(self, generation_id: str) -> RunningGeneration | None:
+        try:
+            async with asyncio.timeout(_CLAIM_UNDER_WAY_S), self._claiming:
+                return self._running.get(generation_id)
+        except TimeoutError:
+            return None
+
+    async def _send_permit(self, generation: Generation) -> None:
+        try:
+            await self._broker.publish_permit(generation.lane, GenerateReply(generation_id=generation.id))
+        except (BrokerUnavailable, QueueFull) as error:  # recovery sends it later
+            log.info("permit_not_sent", extra=fields(reason=type(error).__name__))

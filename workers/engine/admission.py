@@ -1,0 +1,33 @@
+"""What an engine checks of a request at the door, before it may touch the others in a batch."""
+
+from __future__ import annotations
+
+import math
+
+from shared.errors import GenerationError, PromptTooLong
+from workers.engine.base import FinishReason, Request
+
+
+def check(request: Request, vocabulary: int, context_length: int) -> None:
+    """Raises PromptTooLong, or GenerationError for what no caller of ours should ask."""
+    if not request.prompt:
+        raise GenerationError("the prompt has no tokens")
+    if len(request.prompt) >= context_length:
+        raise PromptTooLong(tokens=len(request.prompt), limit=context_length - 1)
+    if not all(0 <= token_id < vocabulary for token_id in (*request.prompt, *request.generated)):
+        raise GenerationError(f"a token id lies outside the vocabulary of {vocabulary}")
+    if request.max_new_tokens < 1 or request.top_k < 0:
+        raise GenerationError("max_new_tokens must be at least 1 and top_k at least 0")
+    if not (math.isfinite(request.temperature) and request.temperature >= 0 and 0 < request.top_p <= 1):
+        raise GenerationError("temperature must be at least 0 and top_p in (0, 1]")
+
+
+def ended(
+    request: Request, generated: int, last: int | None, stop_ids: frozenset[int], context_length: int
+) -> FinishReason | None:
+    """Why a request with this many generated tokens, the last one being `last`, is over; None if it is not."""
+    if last is not None and last in stop_ids:
+        return "stop"
+    if generated >= request.max_new_tokens or len(request.prompt) + generated >= context_length:
+        return "length"
+    return None

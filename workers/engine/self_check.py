@@ -1,0 +1,42 @@
+"""Before a model serves anybody: do rows of different lengths, read in pieces, give what the model gives by itself?
+
+Architectures whose attention does not go through transformers' registries fail here, with one line, instead of
+talking nonsense later.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel
+
+from shared.errors import ModelError
+from workers.engine.model_files import model_error
+from workers.engine.model_runner import ModelRunner, vocabulary_of
+
+_LENGTHS = (12, 8)  # tokens of two sequences; the shorter is a beginning of the longer
+_CHUNK = 5
+_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.05}  # of the largest logit
+
+
+def verified_runner(source: str, model: PreTrainedModel) -> ModelRunner:
+    """A runner whose logits were compared with the model's own. Raises ModelError."""
+    vocabulary = vocabulary_of(model)
+    tokens = [(7919 * place + 1) % vocabulary for place in range(max(_LENGTHS))]
+    try:
+        with torch.inference_mode():
+            expected = model(torch.tensor([tokens], device=model.device)).logits[0].float()
+        runner = ModelRunner(model)
+        for row, length in enumerate(_LENGTHS):
+            for start in range(0, length - 1, _CHUNK):
+                runner.prefill(row, start, tokens[start : min(start + _CHUNK, length - 1)])
+        logits = runner.decode(0, [tokens[length - 1] for length in _LENGTHS], [length - 1 for length in _LENGTHS])
+        difference = (logits - torch.stack([expected[length - 1] for length in _LENGTHS])).abs().max()
+    except ModelError:
+        raise
+    except Exception as error:  # an architecture may refuse in any way
+        raise model_error(source, f"its architecture does not fit the batch engine ({error})") from error
+    allowed = _TOLERANCE[model.dtype] * expected.abs().max()
+    if not difference <= allowed:  # also when it is not a number
+        raise model_error(source, f"its architecture does not fit the batch engine (logits differ by {difference:.3g})")
+    runner.cache.release()
+    return runner

@@ -1,0 +1,234 @@
+"""One answer, from its claim to its end: prompt, tokens, text, checkpoints.
+
+Writes go through the store's fence (generation, attempt). A store or broker that is away never stops the tokens; it
+only delays checkpoints and the final write, which is tried until it succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from shared.chat import Generation, GenerationState
+from shared.errors import DeadlineExceeded, GenerationCrashed, NunmalError, StoreUnavailable, TooManyAttempts
+from shared.store import Store
+from shared.telemetry import fields
+from workers.answer_metrics import AnswerMetrics
+from workers.detokenizer import Detokenizer
+from workers.engine.base import Request, TokenEvent, TokenStream
+from workers.patience import patiently
+from workers.prompt import build_prompt
+from workers.publisher import AnswerStream, Publisher
+from workers.served_model import ServedModel
+
+log = logging.getLogger(__name__)
+
+MOST_STALLED_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an answer ended."""
+
+    state: GenerationState  # QUEUED: given back, another worker continues
+    error: NunmalError | None = None
+
+
+class RunningGeneration:
+    """Belongs to one claim. Its coroutines, cancelled from outside, write nothing more."""
+
+    def __init__(
+        self,
+        claimed: Generation,
+        model: ServedModel,
+        store: Store,
+        publisher: Publisher,
+        *,
+        checkpoint_s: float,
+        deadline_s: float,
+    ) -> None:
+        """`checkpoint_s`: seconds between two checkpoints. `deadline_s`: longest time for this attempt."""
+        self._claimed = claimed
+        self._model = model
+        self._store = store
+        self._publisher = publisher
+        self._checkpoint_s = checkpoint_s
+        self._deadline_s = deadline_s
+        self._request_id = f"{claimed.id}.{claimed.attempt}"
+        self._is_cancelled = claimed.cancel_requested
+        self._is_draining = False
+        self._is_lost = False  # another attempt owns the generation now
+        self._continues = claimed.model_digest == model.engine.model_digest and bool(claimed.token_ids)
+        self._token_ids = list(claimed.token_ids) if self._continues else []
+        self._kept = len(self._token_ids)  # how many of them the store has
+        self._detokenizer = Detokenizer(model.tokenizer, stop_text=model.stop_text)
+        self._has_new_token = asyncio.Event()
+        self._metrics = AnswerMetrics(model.name, claimed)
+        text = claimed.answer if self._continues else ""
+        self._stream: AnswerStream = publisher.open(claimed.id, claimed.attempt, text, claimed.listeners)
+
+    # From outside, at any time.
+
+    def cancel(self) -> None:
+        """The person pressed stop: the answer ends with what it has."""
+        self._is_cancelled = True
+        self._model.engine.cancel(self._request_id)
+
+    def drain(self) -> None:
+        """The worker ends: keep what there is and let another one continue."""
+        self._is_draining = True
+        self._model.engine.cancel(self._request_id)
+
+    def watch(self, node_id: str, offset: int) -> None:
+        """A web node shows this answer now and has `offset` code points of it."""
+        self._stream.watch(node_id, offset)
+
+    # The work, in this order.
+
+    async def run(self) -> Ending | None:
+        """Generate, flush, write the end. None: another attempt took over, and nothing was written."""
+        await self._publisher.announce(self._stream, GenerationState.RUNNING)
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                ending = await self._answer()
+        except TimeoutError:
+            ending = Ending(GenerationState.FAILED, DeadlineExceeded())
+        except NunmalError as error:
+            ending = Ending(GenerationState.FAILED, error)
+        except Exception:
+            log.exception("generation_crashed")
+            ending = Ending(GenerationState.FAILED, GenerationCrashed())
+        if self._is_lost:
+            log.info("claim_lost")
+            return None
+        is_written = await (self._give_back() if ending.state is GenerationState.QUEUED else self._finish(ending))
+        return ending if is_written else None
+
+    async def announce_end(self, ending: Ending) -> None:
+        """Tell everybody who watches, also those who began to while it ended."""
+        try:
+            now = await self._store.generations.get(self._claimed.id)
+        except StoreUnavailable:
+            now = None
+        await self._publisher.announce(self._stream, ending.state, now.listeners if now else ())
+
+    def close(self) -> None:
+        self._publisher.close(self._stream)
+
+    async def _answer(self) -> Ending:
+        if self._is_cancelled:
+            return Ending(GenerationState.STOPPED)
+        if self._claimed.stalled_attempts > MOST_STALLED_ATTEMPTS:
+            return Ending(GenerationState.FAILED, TooManyAttempts(attempts=self._claimed.attempt))
+        request = await self._request()
+        async with aclosing(self._model.engine.submit(request)) as events, asyncio.TaskGroup() as tasks:
+            self._obey_early_calls()
+            checkpoints = tasks.create_task(self._keep_checkpoints())
+            last = await self._read(events)
+            checkpoints.cancel()
+        return self._ending(last)
+
+    async def _request(self) -> Request:
+        claimed, model = self._claimed, self._model
+        sampling = model.sampling.resolve(claimed.sampling)
+        parent_id = claimed.parent_id
+        turns = await patiently(lambda: self._store.generations.branch(parent_id)) if parent_id else []
+        prompt = await asyncio.to_thread(
+            build_prompt,
+            turns,
+            claimed.question,
+            model.tokenizer,
+            model.engine.context_length,
+            sampling.max_new_tokens,
+        )
+        await asyncio.to_thread(self._restore_text)
+        return Request(
+            id=self._request_id,
+            prompt=prompt,
+            generated=tuple(self._token_ids),
+            seed=claimed.seed,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_new_tokens=sampling.max_new_tokens,
+        )
+
+    def _obey_early_calls(self) -> None:
+        """Cancel and drain may have come before the engine knew the request."""
+        if self._is_cancelled or self._is_draining:
+            self._model.engine.cancel(self._request_id)
+
+    def _restore_text(self) -> None:
+        for token_id in self._token_ids:
+            self._detokenizer.push(token_id)
+
+    async def _read(self, events: TokenStream) -> TokenEvent:
+        """Take in tokens until the answer is over. Ids and text change together, between two awaits."""
+        async for event in events:
+            if event.token_id is not None:
+                self._token_ids.append(event.token_id)
+                self._stream.append(self._detokenizer.push(event.token_id))
+                self._metrics.token()
+                self._has_new_token.set()
+            if event.finish_reason or self._detokenizer.is_stopped:
+                return event
+        raise GenerationCrashed("the engine ended without a reason")
+
+    def _ending(self, last: TokenEvent) -> Ending:
+        if last.finish_reason == "error":
+            error = last.error if isinstance(last.error, NunmalError) else GenerationCrashed()
+            return Ending(GenerationState.FAILED, error)
+        if last.finish_reason == "cancelled":
+            return Ending(GenerationState.STOPPED if self._is_cancelled else GenerationState.QUEUED)
+        return Ending(GenerationState.DONE)
+
+    async def _keep_checkpoints(self) -> None:
+        await self._has_new_token.wait()
+        try:
+            await self._store.generations.first_token(self._claimed.id, self._claimed.attempt)
+        except StoreUnavailable as error:
+            log.warning("first_token_not_kept", extra=fields(reason=str(error)))
+        while True:
+            try:
+                await self._checkpoint()
+            except StoreUnavailable as error:
+                log.warning("checkpoint_delayed", extra=fields(reason=str(error)))
+            await asyncio.sleep(self._checkpoint_s)
+
+    async def _checkpoint(self) -> None:
+        token_ids, answer = tuple(self._token_ids), self._stream.text
+        if len(token_ids) <= self._kept:
+            return
+        result = await self._store.generations.checkpoint(
+            self._claimed.id, self._claimed.attempt, token_ids, answer, self._model.engine.model_digest
+        )
+        self._kept = len(token_ids)
+        if not result.is_current:
+            self._is_lost = True
+            self._model.engine.cancel(self._request_id)
+        elif result.cancel_requested:
+            self.cancel()
+
+    async def _finish(self, ending: Ending) -> bool:
+        self._stream.append(self._detokenizer.finish())
+        await self._publisher.flush(self._stream)
+        token_ids, answer = tuple(self._token_ids), self._stream.text
+        if not token_ids:  # nothing was generated here: what an earlier attempt left stays
+            token_ids, answer = self._claimed.token_ids, self._claimed.answer
+        is_written = await patiently(
+            lambda: self._store.generations.finish(
+                self._claimed.id, self._claimed.attempt, ending.state, token_ids, answer, ending.error
+            )
+        )
+        if is_written:
+            self._metrics.ended(ending.state)
+        return is_written
+
+    async def _give_back(self) -> bool:
+        """Draining is no stall, whether or not a token was made."""
+        await patiently(self._checkpoint)
+        return await patiently(
+            lambda: self._store.generations.requeue(self._claimed.id, self._claimed.attempt, made_progress=True)
+        )

@@ -1,0 +1,36 @@
+"""One small document per worker, renewed while it lives: the lease of everything it has claimed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.errors import StoreUnavailable
+from shared.store import Store
+from shared.telemetry import fields
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    id: str
+    lane: str
+    model: str
+    model_digest: str
+    slots: int
+
+
+async def beat_forever(
+    store: Store, worker: WorkerIdentity, busy: Callable[[], int], interval_s: float, is_known: asyncio.Event
+) -> None:
+    """Renew until cancelled; `is_known` is set after the first beat. A store that is away is tried at the next one."""
+    while True:
+        try:
+            await store.workers.beat(worker.id, worker.lane, worker.model, worker.model_digest, worker.slots, busy())
+            is_known.set()
+        except StoreUnavailable as error:
+            log.warning("heartbeat_missed", extra=fields(reason=str(error)))
+        await asyncio.sleep(interval_s)

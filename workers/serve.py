@@ -1,0 +1,166 @@
+"""One worker, from loading its model to giving everything back: used alike by `nunmal worker` and `nunmal up`.
+
+Nothing heavy is imported here: PyTorch and the model are loaded in a thread while the event loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from shared import recovery
+from shared.broker.base import Broker
+from shared.chat import Message, Role
+from shared.errors import ModelError, StoreUnavailable
+from shared.ids import new_id
+from shared.prompting import prompt_ids
+from shared.settings import Settings
+from shared.store import Store
+from shared.telemetry import fields
+from shared.topology import lane
+from workers.consumer import Consumer
+from workers.engine.base import Request
+from workers.heartbeat import WorkerIdentity, beat_forever
+from workers.publisher import Publisher
+from workers.served_model import ServedModel
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R")
+
+JOB_CLASS = "interactive"
+_SELF_TEST_S = 60.0
+
+
+def load_model(settings: Settings) -> ServedModel:
+    """Load the configured model and start its engine. Slow: call it in a thread. Raises ModelError or ConfigError."""
+    from workers.open_model import open_model  # PyTorch and transformers: seconds
+
+    return open_model(settings.model_source, settings.model_name, settings.worker)
+
+
+async def serve_worker(
+    settings: Settings,
+    broker: Broker,
+    store: Store,
+    *,
+    ready: asyncio.Event,
+    stop: asyncio.Event,
+    load: Callable[[Settings], ServedModel] = load_model,
+) -> None:
+    """Serve until `stop`; then give running answers back (at most 2.5 s) and return. `ready` is set after a self-test.
+
+    `broker` and `store` are open and stay so. Raises ModelError or ConfigError if the model cannot serve.
+    """
+    loading = asyncio.ensure_future(_in_daemon_thread(lambda: load(settings)))
+    if not await _before(stop, loading):
+        return
+    model = loading.result()
+    try:
+        await self_test(model)
+        await _serve(settings, model, broker, store, ready, stop)
+    finally:
+        await model.engine.close()
+
+
+async def self_test(model: ServedModel) -> None:
+    """Generate one token from a Korean prompt: chat template, model and engine work. Raises ModelError."""
+    try:
+        prompt = prompt_ids([Message(Role.USER, "안녕하세요?")], model.tokenizer)
+    except Exception as error:  # a chat template may fail in any way
+        raise ModelError(f"model {model.name}: its chat template fails ({error})") from error
+    request = Request("self-test", tuple(prompt), (), seed=0, temperature=0.0, top_p=1.0, top_k=0, max_new_tokens=1)
+    async with asyncio.timeout(_SELF_TEST_S), aclosing(model.engine.submit(request)) as events:
+        async for event in events:
+            if event.error is not None:
+                raise ModelError(f"model {model.name}: its self-test failed ({event.error})") from event.error
+
+
+async def _serve(
+    settings: Settings,
+    model: ServedModel,
+    broker: Broker,
+    store: Store,
+    ready: asyncio.Event,
+    stop: asyncio.Event,
+) -> None:
+    worker = WorkerIdentity(
+        id=new_id(),
+        lane=lane(JOB_CLASS, model.name),
+        model=model.name,
+        model_digest=model.engine.model_digest,
+        slots=settings.worker.slots,
+    )
+    publisher = Publisher(broker, worker.id, settings.worker.frame_ms / 1000)
+    await broker.declare_lane(worker.lane)
+    async with asyncio.TaskGroup() as tasks:
+        consumer = Consumer(worker, model, store, broker, publisher, settings.worker, tasks)
+        is_known = asyncio.Event()
+        background = [
+            tasks.create_task(publisher.run()),
+            tasks.create_task(
+                beat_forever(store, worker, lambda: consumer.busy, settings.worker.heartbeat_s, is_known)
+            ),
+            tasks.create_task(recovery.run(store, broker, timedelta(seconds=settings.worker.stale_after_s))),
+        ]
+        await is_known.wait()  # without a heartbeat, whatever we claim would be taken for lost
+        async with broker.consume_control(worker.id, consumer.on_control):
+            async with broker.consume_permits(worker.lane, worker.slots, consumer.on_permit):
+                log.info("worker_ready", extra=fields(worker_id=worker.id, lane=worker.lane))
+                ready.set()
+                await stop.wait()
+            await consumer.drain()
+        for task in background:
+            task.cancel()
+    try:
+        await store.workers.remove(worker.id)
+    except StoreUnavailable:
+        log.info("worker_not_removed")  # its heartbeat grows stale by itself
+
+
+async def _before(stop: asyncio.Event, work: asyncio.Future[R]) -> bool:
+    """Wait for `work`; False if `stop` came first. Raises what `work` raised."""
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        waiting: set[asyncio.Future[Any]] = {stopping, work}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    if not work.done():
+        work.cancel()
+        return False
+    await work
+    return True
+
+
+async def _in_daemon_thread(call: Callable[[], R]) -> R:
+    """Like asyncio.to_thread, but a process that must end does not wait for it."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[R] = loop.create_future()
+
+    def settle(value: R | None, error: BaseException | None) -> None:
+        if result.done():
+            return
+        if error is not None:
+            result.set_exception(error)
+        else:
+            result.set_result(value)  # type: ignore[arg-type]  # None only if R is
+
+    def work() -> None:
+        value, error = None, None
+        try:
+            value = call()
+        except BaseException as raised:  # handed to the awaiting task
+            error = raised
+        try:
+            loop.call_soon_threadsafe(settle, value, error)
+        except RuntimeError:
+            log.info("loaded_too_late")  # the loop is closed: the process ends
+
+    threading.Thread(target=work, name="load-model", daemon=True).start()
+    return await result
