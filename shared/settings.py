@@ -38,7 +38,7 @@ class WebSettings(_Section):
     session_days: int = Field(default=30, ge=1, description="Days until a log-in ends by itself.")
     message_max_chars: int = Field(default=8000, ge=1, description="Longest message a person may send, in characters.")
     answers_per_user: int = Field(
-        default=4, ge=1, description="Answers one person may have waiting or running at once."
+        default=32, ge=1, description="Answers one person may have waiting or running at once."
     )
     bcrypt_rounds: int = Field(default=12, ge=4, le=16, description="Cost of a password hash: 2**rounds.")
 
