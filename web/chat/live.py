@@ -1,0 +1,180 @@
+"""One answer that someone on this node is watching: its text as far as we know it, shared by all its streams.
+
+Pure state, no I/O (web/chat/hub.py does that). The rules of frames are here: an older attempt is ignored, within
+one attempt text only grows, a newer attempt cuts to its offset, and a gap is remembered until it is filled. A
+stream holds a cursor into the shared text and no queue of its own, so a slow browser costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shared.chat import Generation, GenerationState
+from shared.messages import Frame
+from web.chat.blocks import Block, finished_blocks
+from web.chat.markdown import render
+
+_LONG = 20_000  # code points; longer text is parsed and rendered in a thread
+_PATIENT = 8_000  # an open block longer than this is parsed again only after it grew by an eighth
+
+
+@dataclass(slots=True, eq=False)
+class Cursor:
+    """What one browser has: `shown` code points, of which `position` still hold, and the blocks before `settled`."""
+
+    position: int
+    shown: int
+    settled: int = 0
+
+
+class LiveAnswer:
+    """Offsets are code points of `text`. `changed` is set, and replaced, whenever anything is new."""
+
+    def __init__(self, generation_id: str) -> None:
+        self.generation_id = generation_id
+        self.text = ""
+        self.blocks: list[Block] = []
+        self.attempt = 0
+        self.state = GenerationState.QUEUED
+        self.generation: Generation | None = None  # as last read from the store
+        self.is_gone = False  # its conversation was deleted
+        self.is_stale = True  # the store knows more than we do
+        self.ahead = 0  # questions that wait before this one
+        self.has_worker = True  # one that answers, or could
+        self.changed = asyncio.Event()
+        self._cursors: set[Cursor] = set()
+        self._wanted = 0  # a frame told us that this much text exists
+        self._parsed = 0  # whole lines up to here were searched for finished blocks
+        self._cuts = 0
+        self._settling = asyncio.Lock()
+        self._final_html: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_gone or self.state.is_final
+
+    @property
+    def has_gap(self) -> bool:
+        return self._wanted > len(self.text)
+
+    @property
+    def shown_state(self) -> GenerationState:
+        """`queued` means never begun: an answer that waits for another worker still reads as running."""
+        if self.is_gone:
+            return GenerationState.STOPPED
+        if self.state is GenerationState.QUEUED and self.attempt > 0:
+            return GenerationState.RUNNING
+        return self.state
+
+    @property
+    def tail_start(self) -> int:
+        """Where the open block begins."""
+        return self.blocks[-1].end if self.blocks else 0
+
+    def wake(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def mark_stale(self) -> None:
+        self.is_stale = True
+        self.wake()
+
+    def apply_frame(self, frame: Frame) -> None:
+        """Cut to the frame's offset and append, unless it is old, known, or beyond a gap."""
+        if frame.attempt < self.attempt or self.is_over:
+            return
+        if frame.attempt > self.attempt:
+            self.attempt = frame.attempt
+            self._cut(frame.offset)
+            self._wanted = 0
+        self.state = GenerationState.RUNNING
+        self.has_worker = True
+        self._wanted = max(self._wanted, frame.offset + len(frame.text))
+        known = len(self.text) - frame.offset
+        if 0 <= known < len(frame.text):
+            self.text += frame.text[known:]
+        self.wake()
+
+    def apply_document(self, generation: Generation | None) -> None:
+        """What the store says. Its answer may be behind the frames of its attempt, never behind older ones."""
+        if generation is None:
+            self.is_gone = True
+        elif generation.attempt >= self.attempt and not self.is_over:
+            is_newer = generation.attempt > self.attempt
+            self.generation = generation
+            self.attempt = generation.attempt
+            self.state = generation.state
+            if is_newer or self.is_over or len(generation.answer) > len(self.text):
+                self._replace(generation.answer)
+                self._wanted = len(self.text) if is_newer else self._wanted
+        self.wake()
+
+    @contextlib.contextmanager
+    def cursor(self, attempt: int, position: int) -> Iterator[Cursor]:
+        """For a browser that has `position` code points of `attempt`; of another attempt it keeps nothing."""
+        cursor = Cursor(position if attempt == self.attempt else 0, position)
+        self._cursors.add(cursor)
+        try:
+            yield cursor
+        finally:
+            self._cursors.discard(cursor)
+
+    def news(self, cursor: Cursor) -> tuple[int, str, list[Block]] | None:
+        """Offset, text and finished blocks that this cursor has not had, and move it; None if it is up to date."""
+        blocks = [block for block in self.blocks if block.start >= cursor.settled]
+        text = self.text[cursor.position :]
+        is_cut = cursor.position < cursor.shown
+        if not (text or blocks or is_cut) or cursor.position > len(self.text):
+            return None
+        offset, cursor.settled = cursor.position, self.tail_start
+        cursor.position = cursor.shown = len(self.text)
+        return offset, text, blocks
+
+    async def settle(self) -> None:
+        """Find the blocks that new text finished."""
+        async with self._settling:
+            lines_end = self.text.rfind("\n") + 1
+            start, cuts = self.tail_start, self._cuts
+            tail = lines_end - start
+            if lines_end <= self._parsed or (tail > _PATIENT and lines_end - self._parsed < tail // 8):
+                return
+            if tail > _LONG:
+                blocks = await asyncio.to_thread(finished_blocks, self.text[:lines_end], start)
+            else:
+                blocks = finished_blocks(self.text[:lines_end], start)
+            if cuts == self._cuts:
+                self.blocks += blocks
+                self._parsed = lines_end
+
+    async def final_html(self) -> str:
+        """The whole answer rendered, once it is over."""
+        async with self._settling:
+            if self._final_html is None:
+                self._final_html = await rendered(self.text)
+            return self._final_html
+
+    def _replace(self, text: str) -> None:
+        pairs = enumerate(zip(self.text, text, strict=False))
+        self._cut(next((index for index, (ours, theirs) in pairs if ours != theirs), len(text)))
+        self.text = text
+
+    def _cut(self, offset: int) -> None:
+        """Forget what lies beyond `offset` (a worker was lost). What followed may have been what finished a block,
+        so blocks are searched for anew, and browsers that had some begin anew."""
+        if offset >= len(self.text):
+            return
+        self._cuts += 1
+        self.text = self.text[:offset]
+        self._parsed = 0
+        self.blocks = []
+        for cursor in self._cursors:
+            cursor.position = 0 if cursor.settled else min(cursor.position, offset)
+            cursor.settled = 0
+
+
+async def rendered(text: str) -> str:
+    """Safe HTML; long text is rendered in a thread."""
+    return await asyncio.to_thread(render, text) if len(text) > _LONG else render(text)

@@ -1,0 +1,120 @@
+"""The pages under /chat: they read the form, call the service, and answer with a page, a redirect or a stream."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response, redirect, render_template, request
+from quart.typing import ResponseReturnValue
+
+from shared.chat import User
+from shared.errors import Busy, InputError, NunmalError, QueueFull, TooManyAnswers
+from shared.ids import new_id
+from web.chat.hub import Hub
+from web.chat.service import ChatService, OpenConversation
+from web.chat.stream import StreamTimes, answer_events, parse_position
+from web.chat.titles import MOST_TITLE_CHARACTERS
+from web.chat.transcript import Transcripts
+from web.errors import add_retry_after, status_of
+from web.forms import query_value
+from web.visitor import Visitors
+
+
+def chat_blueprint(
+    service: ChatService, transcripts: Transcripts, hub: Hub, visitors: Visitors, times: StreamTimes
+) -> Blueprint:
+    blueprint = Blueprint("chat", __name__, url_prefix="/chat")
+
+    async def page(
+        user: User, opened: OpenConversation | None, draft: str = "", error: NunmalError | None = None
+    ) -> Response:
+        """The chat page; after a refused message with what was typed and a sentence beside the field."""
+        words = visitors.current().words
+        turns = await transcripts.of(opened.turns, words) if opened else []
+        body = await render_template(
+            "chat.html",
+            conversation=opened.conversation if opened else None,
+            conversations=await service.list(user),
+            turns=turns,
+            is_busy=bool(turns and not turns[-1].is_over),
+            generation_id=new_id(),
+            draft=draft,
+            error=words.explain(error) if error else "",
+            most_title_characters=MOST_TITLE_CHARACTERS,
+        )
+        status = status_of(error) if error else 200
+        response = Response(body, status=status, content_type="text/html; charset=utf-8")
+        if error:
+            add_retry_after(response, error)
+        return response
+
+    async def ask(conversation_id: str | None) -> ResponseReturnValue:
+        user = visitors.require_user()
+        form = await visitors.checked_form()
+        opened = await service.open(user, conversation_id) if conversation_id else None
+        try:
+            generation = await service.ask(user, conversation_id, form["generation_id"], form["message"])
+        except (InputError, Busy, TooManyAnswers, QueueFull) as error:
+            return await page(user, opened, form["message"], error)
+        return redirect(f"/chat/{generation.conversation_id}", 303)
+
+    @blueprint.get("")
+    async def new() -> ResponseReturnValue:
+        return await page(visitors.require_user(), None)
+
+    @blueprint.post("")
+    async def ask_first() -> ResponseReturnValue:
+        return await ask(None)
+
+    @blueprint.post("/new")
+    async def begin() -> ResponseReturnValue:
+        """For the button: a form that gets would leave a question mark in the address."""
+        visitors.require_user()
+        await visitors.checked_form()
+        return redirect("/chat", 303)
+
+    @blueprint.get("/<conversation_id>")
+    async def conversation(conversation_id: str) -> ResponseReturnValue:
+        user = visitors.require_user()
+        return await page(user, await service.open(user, conversation_id))
+
+    @blueprint.post("/<conversation_id>")
+    async def ask_next(conversation_id: str) -> ResponseReturnValue:
+        return await ask(conversation_id)
+
+    @blueprint.post("/<conversation_id>/stop")
+    async def stop(conversation_id: str) -> ResponseReturnValue:
+        user = visitors.require_user()
+        await visitors.checked_form()
+        await service.stop(user, conversation_id)
+        return redirect(f"/chat/{conversation_id}", 303)
+
+    @blueprint.post("/<conversation_id>/rename")
+    async def rename(conversation_id: str) -> ResponseReturnValue:
+        user = visitors.require_user()
+        form = await visitors.checked_form()
+        await service.rename(user, conversation_id, form["title"])
+        return redirect(f"/chat/{conversation_id}", 303)
+
+    @blueprint.get("/<conversation_id>/delete")
+    async def confirm_delete(conversation_id: str) -> ResponseReturnValue:
+        opened = await service.open(visitors.require_user(), conversation_id)
+        return await render_template("delete.html", conversation=opened.conversation)
+
+    @blueprint.post("/<conversation_id>/delete")
+    async def delete(conversation_id: str) -> ResponseReturnValue:
+        user = visitors.require_user()
+        await visitors.checked_form()
+        await service.delete(user, conversation_id)
+        return redirect("/chat", 303)
+
+    @blueprint.get("/<conversation_id>/stream/<generation_id>")
+    async def stream(conversation_id: str, generation_id: str) -> ResponseReturnValue:
+        user = visitors.require_user()
+        await service.watchable(user, conversation_id, generation_id)
+        position = parse_position(request.headers.get("Last-Event-ID") or query_value(request, "from"))
+        events = answer_events(hub, generation_id, position, visitors.current().words, times)
+        response = Response(events, content_type="text/event-stream; charset=utf-8")
+        response.headers["X-Accel-Buffering"] = "no"
+        response.timeout = None
+        return response
+
+    return blueprint

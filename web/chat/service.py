@@ -1,0 +1,231 @@
+"""What people can do with conversations. No HTTP here: values in, values or errors out.
+
+A question is written before anything else happens to it, and its permit is published after. The branch's leaf is
+moved with compare-and-set, so of two questions asked at once in two tabs exactly one wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.broker.base import Broker
+from shared.chat import Conversation, Generation, GenerationState, User
+from shared.errors import (
+    BrokerUnavailable,
+    Busy,
+    MessageEmpty,
+    MessageInvalid,
+    MessageTooLong,
+    NotFound,
+    QueueFull,
+    TooManyAnswers,
+)
+from shared.ids import is_id, new_id
+from shared.messages import CancelGeneration, GenerateReply, GenerationChanged
+from shared.store import Store
+from shared.telemetry import fields
+from web.chat.titles import title_of
+from web.forms import tidy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLimits:
+    """Longest message in characters; answers one person may have waiting or running."""
+
+    message_max_chars: int
+    answers_per_user: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenConversation:
+    """A conversation and the turns of its visible branch, first to last."""
+
+    conversation: Conversation
+    turns: list[Generation]
+
+
+class ChatService:
+    """The use cases. `lane`: where questions are queued."""
+
+    def __init__(self, store: Store, broker: Broker, lane: str, limits: ChatLimits) -> None:
+        self._store = store
+        self._broker = broker
+        self._lane = lane
+        self._limits = limits
+        self._asking: set[asyncio.Task[Generation]] = set()
+
+    async def close(self) -> None:
+        """Wait for questions whose browsers have already gone."""
+        await asyncio.gather(*self._asking, return_exceptions=True)
+
+    async def list(self, user: User) -> list[Conversation]:
+        return await self._store.conversations.latest(user.id)
+
+    async def open(self, user: User, conversation_id: str) -> OpenConversation:
+        """Raises NotFound, for a foreign conversation too."""
+        conversation = await self._get(user, conversation_id)
+        turns = await self._store.generations.branch(conversation.leaf_id) if conversation.leaf_id else []
+        return OpenConversation(conversation, turns)
+
+    async def watchable(self, user: User, conversation_id: str, generation_id: str) -> None:
+        """Raises NotFound unless this turn of this conversation is the user's."""
+        generation = await self._store.generations.get(generation_id) if is_id(generation_id) else None
+        if generation is None or generation.user_id != user.id or generation.conversation_id != conversation_id:
+            raise NotFound
+
+    async def ask(self, user: User, conversation_id: str | None, generation_id: str, message: str) -> Generation:
+        """Ask a question, in a new conversation if `conversation_id` is None. The same `generation_id` twice is one
+        question. Once begun it is carried through, even if the caller is cancelled (the browser left).
+
+        Raises: MessageEmpty, MessageTooLong, MessageInvalid, NotFound
+                Busy: the conversation's last answer is not finished
+                TooManyAnswers, QueueFull: nothing was kept
+        """
+        question = tidy(message, self._limits.message_max_chars).strip("\n")
+        if not question.strip():
+            raise MessageEmpty
+        if len(question) > self._limits.message_max_chars:
+            raise MessageTooLong(length=len(question), limit=self._limits.message_max_chars)
+        generation_id = generation_id or new_id()
+        if not is_id(generation_id):
+            raise MessageInvalid
+        task = asyncio.create_task(self._ask(user, conversation_id, generation_id, question))
+        self._asking.add(task)
+        task.add_done_callback(self._asked)
+        return await asyncio.shield(task)
+
+    async def stop(self, user: User, conversation_id: str) -> None:
+        """Stop the conversation's last answer. Raises NotFound."""
+        conversation = await self._get(user, conversation_id)
+        if conversation.leaf_id:
+            await self._cancel(user, conversation.leaf_id)
+
+    async def rename(self, user: User, conversation_id: str, title: str) -> None:
+        """An empty title changes nothing. Raises NotFound, MessageInvalid."""
+        title = title_of(tidy(title, self._limits.message_max_chars))
+        await self._get(user, conversation_id)
+        if title:
+            await self._store.conversations.rename(conversation_id, user.id, title)
+
+    async def delete(self, user: User, conversation_id: str) -> None:
+        """Stop what runs, then forget the conversation and its turns. Raises NotFound."""
+        await self._get(user, conversation_id)
+        for turn in await self._store.generations.of_conversation(conversation_id):
+            if not turn.state.is_final:
+                await self._cancel(user, turn.id)
+        await self._store.conversations.delete(conversation_id, user.id)
+        await self._store.generations.remove_conversation(conversation_id)
+
+    async def _get(self, user: User, conversation_id: str) -> Conversation:
+        found = await self._store.conversations.get(conversation_id, user.id) if is_id(conversation_id) else None
+        if found is None:
+            raise NotFound
+        return found
+
+    def _asked(self, task: asyncio.Task[Generation]) -> None:
+        """The caller may be gone: nobody else would look at the outcome."""
+        self._asking.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.info("question_refused", extra=fields(reason=type(error).__name__))
+
+    async def _ask(self, user: User, conversation_id: str | None, generation_id: str, question: str) -> Generation:
+        conversation = await self._get(user, conversation_id) if conversation_id else None
+        if earlier := await self._store.generations.get(generation_id):
+            if earlier.user_id != user.id or (conversation_id or earlier.conversation_id) != earlier.conversation_id:
+                raise NotFound
+            await self._place(earlier, is_new=False)
+            return earlier
+        await self._require_room(user, conversation)
+        generation = Generation(
+            id=generation_id,
+            conversation_id=conversation.id if conversation else generation_id,
+            user_id=user.id,
+            parent_id=conversation.leaf_id if conversation else None,
+            question=question,
+            lane=self._lane,
+            state=GenerationState.QUEUED,
+            seed=secrets.randbits(63),
+            tag=time.time(),
+            created_at=datetime.now(UTC),
+        )
+        is_new = await self._store.generations.add(generation)
+        await self._place(generation, is_new=is_new)
+        if is_new:
+            await self._publish(generation)
+        return generation
+
+    async def _require_room(self, user: User, conversation: Conversation | None) -> None:
+        if conversation and conversation.leaf_id:
+            leaf = await self._store.generations.get(conversation.leaf_id)
+            if leaf is not None and not leaf.state.is_final:
+                raise Busy
+        limit = self._limits.answers_per_user
+        if await self._store.generations.unfinished_of_user(user.id, limit) >= limit:
+            raise TooManyAnswers(limit=limit)
+
+    async def _place(self, turn: Generation, *, is_new: bool) -> None:
+        """Make it the end of its conversation. Raises Busy, and takes it back, if another question was quicker."""
+        conversations = self._store.conversations
+        if _begins_conversation(turn):
+            title = title_of(turn.question)
+            await conversations.create(turn.conversation_id, turn.user_id, title, turn.id)
+        elif is_new and not await conversations.move_leaf(turn.conversation_id, turn.user_id, turn.parent_id, turn.id):
+            if not await self._taken_back(turn):
+                await self._store.generations.request_cancel(turn.id, turn.user_id)
+                await self._broadcast_cancel(turn.id)
+            raise Busy
+
+    async def _publish(self, turn: Generation) -> None:
+        """Send the permit. Raises QueueFull after taking everything back."""
+        try:
+            await self._broker.publish_permit(turn.lane, GenerateReply(generation_id=turn.id))
+        except BrokerUnavailable:
+            log.warning("permit_waits_for_broker", extra=fields(generation_id=turn.id))
+        except QueueFull:
+            if not await self._taken_back(turn):
+                return  # a worker that was free has it already
+            if _begins_conversation(turn):
+                await self._store.conversations.delete(turn.conversation_id, turn.user_id)
+            else:
+                assert turn.parent_id is not None  # only the first turn of a conversation has no parent
+                await self._store.conversations.move_leaf(turn.conversation_id, turn.user_id, turn.id, turn.parent_id)
+            raise
+
+    async def _taken_back(self, turn: Generation) -> bool:
+        """Remove it unless a worker has claimed it; True if it is gone."""
+        await self._store.generations.remove(turn.id)
+        return await self._store.generations.get(turn.id) is None
+
+    async def _cancel(self, user: User, generation_id: str) -> None:
+        generation = await self._store.generations.request_cancel(generation_id, user.id)
+        if generation is None:
+            return
+        if not generation.state.is_final:
+            await self._broadcast_cancel(generation_id)
+            return
+        message = GenerationChanged(
+            generation_id=generation_id, attempt=generation.attempt, state=generation.state.value
+        )
+        for node_id in generation.listeners:
+            try:
+                await self._broker.publish_to_node(node_id, message)
+            except BrokerUnavailable:
+                return  # its streams look at the store by themselves
+
+    async def _broadcast_cancel(self, generation_id: str) -> None:
+        try:
+            await self._broker.publish_control(CancelGeneration(generation_id=generation_id), None)
+        except BrokerUnavailable:
+            log.warning("cancel_not_sent", extra=fields(generation_id=generation_id))
+
+
+def _begins_conversation(turn: Generation) -> bool:
+    """A conversation bears the id of its first turn, so that the same first question twice is one conversation."""
+    return turn.conversation_id == turn.id

@@ -1,0 +1,120 @@
+"""Server-Sent Events of one answer: `text`, `state`, `done` (ARCHITECTURE.md), and `reconnect` when this node ends.
+
+The socket owns nothing: closing it does not stop the answer, and any node can serve the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+
+from shared.errors import StoreUnavailable
+from shared.telemetry import STREAMS_OPEN, fields
+from web.chat.hub import Hub
+from web.chat.live import Cursor, LiveAnswer
+from web.chat.notes import note_of_live
+from web.words import Words
+
+log = logging.getLogger(__name__)
+
+_POSITION = re.compile(r"(\d{1,9})\.(\d{1,9})", re.ASCII)
+_RETRY_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What a browser has: `offset` code points of `attempt`'s answer."""
+
+    attempt: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTimes:
+    """Seconds between heartbeats, and after which a browser is asked to come anew."""
+
+    heartbeat_s: float = 15.0
+    life_s: float = 300.0
+
+
+def parse_position(text: str) -> Position:
+    """`attempt.offset` as in an event's id; anything else means: nothing yet."""
+    match = _POSITION.fullmatch(text)
+    return Position(int(match[1]), int(match[2])) if match else Position(0, 0)
+
+
+async def answer_events(
+    hub: Hub, generation_id: str, position: Position, words: Words, times: StreamTimes
+) -> AsyncGenerator[str, None]:
+    """Events from `position` on, until the answer is over or it is time to reconnect."""
+    now = asyncio.get_running_loop().time
+    ends_at = now() + times.life_s
+    shown: tuple[str, str] | None = None
+    with STREAMS_OPEN.track_inprogress():
+        async with hub.watch(generation_id) as answer:
+            await _heal(hub, answer, words)
+            with answer.cursor(position.attempt, position.offset) as cursor:
+                yield f"retry: {_RETRY_MS}\n\n"
+                sent_at = now()
+                while True:
+                    changed = answer.changed
+                    note = await _heal(hub, answer, words)
+                    if answer.is_over:
+                        if shown and (event := await _text(answer, cursor)):
+                            yield event
+                        yield await _done(answer, note)
+                        return
+                    state = str(answer.shown_state)
+                    if (state, note) != shown:
+                        shown = state, note
+                        yield _event("state", {"state": state, "note": note})
+                        sent_at = now()
+                    if event := await _text(answer, cursor):
+                        yield event
+                        sent_at = now()
+                    if hub.is_closing or now() >= ends_at:
+                        yield _event("reconnect", {})
+                        return
+                    if now() >= sent_at + times.heartbeat_s:
+                        yield ": heartbeat\n\n"
+                        sent_at = now()
+                    wake_at = min(sent_at + times.heartbeat_s, ends_at) - now()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(min(wake_at, hub.next_check_s(generation_id))):
+                            await changed.wait()
+
+
+async def _heal(hub: Hub, answer: LiveAnswer, words: Words) -> str:
+    """Keep the answer true; returns the line to show."""
+    try:
+        await hub.heal(answer.generation_id)
+    except StoreUnavailable:
+        log.warning("stream_without_store", extra=fields(generation_id=answer.generation_id))
+        return words("note.store_away")
+    return note_of_live(answer, words)
+
+
+async def _text(answer: LiveAnswer, cursor: Cursor) -> str | None:
+    await answer.settle()
+    news = answer.news(cursor)
+    if news is None:
+        return None
+    offset, text, blocks = news
+    finished = [{"start": block.start, "end": block.end, "html": block.html} for block in blocks]
+    data = {"offset": offset, "text": text, "blocks": finished}
+    return _event("text", data, f"{answer.attempt}.{cursor.position}")
+
+
+async def _done(answer: LiveAnswer, note: str) -> str:
+    data = {"state": str(answer.shown_state), "html": await answer.final_html(), "note": note}
+    return _event("done", data, f"{answer.attempt}.{len(answer.text)}")
+
+
+def _event(name: str, data: Mapping[str, object], event_id: str | None = None) -> str:
+    identity = f"id: {event_id}\n" if event_id else ""
+    return f"event: {name}\n{identity}data: {json.dumps(data, ensure_ascii=False)}\n\n"

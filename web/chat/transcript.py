@@ -1,0 +1,90 @@
+"""A conversation as a page shows it: each turn's question, the answer as far as it is stored, and its note."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from markupsafe import Markup
+
+from shared.chat import Generation, GenerationState
+from shared.store import Store
+from web.chat.blocks import Block, finished_blocks
+from web.chat.markdown import render
+from web.chat.notes import note_of_final, note_of_waiting
+from web.words import Words
+
+_LONG = 20_000  # characters of answers; a longer transcript is rendered in a thread
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """One turn. `html` is the whole answer if it is over; else `blocks` and `open_text` are what is stored."""
+
+    id: str
+    question: str
+    state: GenerationState
+    html: Markup
+    blocks: list[Block]
+    open_text: str
+    open_start: int
+    position: str  # attempt.offset: where a stream goes on
+    note: str
+    asked_at: datetime
+    lane: str
+
+    @property
+    def is_over(self) -> bool:
+        return self.state.is_final
+
+    @property
+    def model(self) -> str:
+        return self.lane.partition(".")[2]
+
+
+class Transcripts:
+    """Builds views. `stale_after_s`: a worker silent for longer is lost."""
+
+    def __init__(self, store: Store, stale_after_s: float) -> None:
+        self._store = store
+        self._stale_after = timedelta(seconds=stale_after_s)
+
+    async def of(self, turns: list[Generation], words: Words) -> list[TurnView]:
+        notes = [await self._note(turn, words) for turn in turns]
+        if sum(len(turn.answer) for turn in turns) > _LONG:
+            return await asyncio.to_thread(_views, turns, notes)
+        return _views(turns, notes)
+
+    async def _note(self, turn: Generation, words: Words) -> str:
+        if turn.state.is_final:
+            return note_of_final(turn, words)
+        if turn.state is GenerationState.RUNNING:
+            return ""
+        alive = await self._store.workers.alive(self._stale_after, turn.lane)
+        ahead = await self._store.generations.ahead_of(turn.lane, turn.tag)
+        return note_of_waiting(turn.attempt, ahead, words, has_worker=bool(alive))
+
+
+def _views(turns: list[Generation], notes: list[str]) -> list[TurnView]:
+    return [_view(turn, note) for turn, note in zip(turns, notes, strict=True)]
+
+
+def _view(turn: Generation, note: str) -> TurnView:
+    is_over = turn.state.is_final
+    blocks = [] if is_over else finished_blocks(turn.answer)
+    open_start = blocks[-1].end if blocks else 0
+    was_begun = turn.state is GenerationState.QUEUED and turn.attempt > 0
+    return TurnView(
+        id=turn.id,
+        question=turn.question,
+        state=GenerationState.RUNNING if was_begun else turn.state,
+        html=Markup(render(turn.answer)) if is_over else Markup(),  # noqa: S704  # sanitised by render
+        blocks=blocks,
+        open_text="" if is_over else turn.answer[open_start:],
+        open_start=open_start,
+        position=f"{turn.attempt}.{len(turn.answer)}",
+        note=note,
+        asked_at=turn.created_at,
+        lane=turn.lane,
+    )

@@ -1,0 +1,98 @@
+"""The one place that turns what went wrong into a status and a page. Unknown errors tell nobody anything."""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import quote
+
+from quart import Quart, Response, redirect, render_template, request
+from quart.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from shared.errors import (
+    AccessError,
+    Busy,
+    CsrfFailed,
+    EmailTaken,
+    Forbidden,
+    InputError,
+    LoginFailed,
+    LoginRequired,
+    MessageInvalid,
+    MessageTooLong,
+    NotFound,
+    NunmalError,
+    ServiceError,
+    TooManyAnswers,
+)
+from web.visitor import Visitors
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5
+
+_STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
+    (MessageInvalid, 400),
+    (MessageTooLong, 413),
+    (EmailTaken, 409),
+    (InputError, 422),
+    (LoginFailed, 401),
+    (LoginRequired, 401),
+    (CsrfFailed, 403),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (AccessError, 403),
+    (Busy, 409),
+    (TooManyAnswers, 429),
+    (ServiceError, 503),
+)
+_EXPLAINED = frozenset({400, 404, 405, 408, 413, 503})
+
+
+def status_of(error: NunmalError) -> int:
+    """The HTTP status of an error of ours."""
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+def add_retry_after(response: Response, error: NunmalError) -> None:
+    """Tell clients when trying again can help."""
+    if error.retryable:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+
+
+def register_errors(app: Quart, visitors: Visitors) -> None:
+    """Pages for every error that no route handled itself."""
+
+    async def page(status: int, sentence: str) -> Response:
+        title = visitors.current().words("page.missing" if status == 404 else "page.error")
+        body = await render_template("error.html", status=status, title=title, sentence=sentence)
+        return Response(body, status=status, content_type="text/html; charset=utf-8")
+
+    async def on_nunmal_error(error: NunmalError) -> ResponseReturnValue:
+        status = status_of(error)
+        is_page = request.method in ("GET", "HEAD") and "/stream/" not in request.path
+        if isinstance(error, LoginRequired) and is_page:
+            return redirect(f"/login?next={quote(request.path)}", 303)
+        words = visitors.current().words
+        if status == 500:
+            log.error("request_failed", exc_info=error)
+            return await page(500, words("error.internal"))
+        response = await page(status, words.explain(error))
+        add_retry_after(response, error)
+        return response
+
+    async def on_http_error(error: HTTPException) -> ResponseReturnValue:
+        status = error.code or 500
+        if status < 400:
+            return error.get_response()  # a redirect made by the router
+        words = visitors.current().words
+        key = f"http.{status}" if status in _EXPLAINED else "http.other"
+        return await page(status, words(key))
+
+    async def on_unknown_error(error: Exception) -> ResponseReturnValue:
+        log.error("request_failed", exc_info=error)
+        return await page(500, visitors.current().words("error.internal"))
+
+    app.register_error_handler(NunmalError, on_nunmal_error)
+    app.register_error_handler(HTTPException, on_http_error)
+    app.register_error_handler(Exception, on_unknown_error)

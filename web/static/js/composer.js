@@ -1,0 +1,102 @@
+// The composer: grows with its text, sends by Enter, and keeps what was typed until the server has it.
+import { HangulEnter } from "./hangul-enter.js";
+import { post, sentenceOf, swapPage } from "./swap.js";
+
+const TOUCH = matchMedia("(hover: none) and (pointer: coarse)");
+
+export class ChatComposer extends HTMLElement {
+  #form; #field; #enter; #isSending = false; #listening;
+
+  connectedCallback() {
+    this.#form = this.querySelector("form.composer");
+    this.#field = this.querySelector("textarea");
+    this.#listening = new AbortController();
+    const { signal } = this.#listening;
+    this.#enter = new HangulEnter(this.#field, () => this.#submit(), (event) =>
+      event.shiftKey || event.altKey || (TOUCH.matches && !event.ctrlKey && !event.metaKey));
+    this.#field.addEventListener("input", () => { this.#grow(); this.#say(""); }, { signal });
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#enter.sendWhenSettled();
+    }, { signal });
+    this.querySelector("#stop").addEventListener("submit", (event) => this.#stop(event), { signal });
+    document.addEventListener("answer-state", (event) => this.#showState(event.detail), { signal });
+    document.addEventListener("click", (event) => this.#fillExample(event), { signal });
+    window.addEventListener("popstate", () => location.reload(), { signal });
+    this.#grow();
+  }
+
+  disconnectedCallback() {
+    this.#listening.abort();
+  }
+
+  get #isBusy() { return this.querySelector("[data-send]").hidden; }
+
+  async #submit() {
+    if (this.#isSending) return;
+    const sent = this.#field.value;
+    if (this.#isBusy) return this.#say(sent.trim() ? this.dataset.busySentence : "");
+    this.#setSending(true);
+    try {
+      const answer = await post(this.#form);
+      if (answer.ok) {
+        const more = this.#field.value;
+        this.#field.value = more.startsWith(sent) ? more.slice(sent.length) : "";
+        swapPage(answer);
+        this.#grow();
+      }
+      this.#say(answer.ok ? "" : sentenceOf(answer.page));
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // fetch rejects with TypeError when the network fails
+      this.#say(this.dataset.offlineSentence);
+    } finally {
+      this.#setSending(false);
+      if (!TOUCH.matches) this.#field.focus();
+    }
+  }
+
+  async #stop(event) {
+    event.preventDefault();
+    try {
+      const answer = await post(event.target);
+      if (!answer.ok) this.#say(sentenceOf(answer.page));
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      this.#say(this.dataset.offlineSentence);
+    }
+  }
+
+  #setSending(isSending) {
+    this.#isSending = isSending;
+    this.#form.setAttribute("aria-busy", String(isSending));
+  }
+
+  #showState({ isOver }) {
+    const [send, stop] = [this.querySelector("[data-send]"), this.querySelector("[data-stop]")];
+    const hadFocus = document.activeElement === send || document.activeElement === stop;
+    send.hidden = !isOver;
+    stop.hidden = isOver;
+    if (isOver) this.#say("");
+    if (hadFocus) this.#field.focus();
+  }
+
+  #say(sentence) {
+    const error = this.querySelector("#message-error");
+    error.textContent = sentence;
+    error.hidden = !sentence;
+    this.#field.toggleAttribute("aria-invalid", Boolean(sentence));
+  }
+
+  #fillExample(event) {
+    const example = event.target.closest?.("[data-example]");
+    if (!example) return;
+    this.#field.value = example.textContent;
+    this.#grow();
+    this.#field.focus();
+  }
+
+  #grow() {
+    if (CSS.supports("field-sizing", "content")) return;
+    this.#field.rows = Math.min(10, this.#field.value.split("\n").length);
+  }
+}

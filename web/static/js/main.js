@@ -1,0 +1,12 @@
+// What makes the pages pleasant. Everything here also works without it: forms, redirects and links.
+import { ChatComposer } from "./composer.js";
+import { ChatStream } from "./stream.js";
+import { localTimes } from "./times.js";
+import { followConversation } from "./follow.js";
+import { closeMenus } from "./menus.js";
+
+customElements.define("chat-composer", ChatComposer);
+customElements.define("chat-stream", ChatStream);
+localTimes(document);
+followConversation();
+closeMenus();

@@ -1,0 +1,85 @@
+// Follows one answer over Server-Sent Events until it is over. The answer goes on without us; we may come and go.
+import { Answer } from "./answer.js";
+import { keepUp } from "./follow.js";
+
+const LONGEST_WAIT_MS = 15_000;
+
+export class ChatStream extends HTMLElement {
+  #source = null; #answer; #position; #failures = 0; #retry = 0;
+
+  connectedCallback() {
+    this.#answer = new Answer(this.querySelector("[data-role=assistant]"));
+    this.#position = this.dataset.position;
+    this.#tell(false);
+    this.#connect();
+  }
+
+  disconnectedCallback() {
+    this.#close();
+  }
+
+  #connect() {
+    const source = new EventSource(`${this.dataset.url}?from=${encodeURIComponent(this.#position)}`);
+    this.#source = source;
+    source.addEventListener("open", () => { this.#failures = 0; });
+    source.addEventListener("state", (event) => this.#onState(JSON.parse(event.data)));
+    source.addEventListener("text", (event) => this.#onText(event));
+    source.addEventListener("done", (event) => this.#onDone(JSON.parse(event.data)));
+    source.addEventListener("reconnect", () => this.#again());
+    source.addEventListener("error", () => {
+      this.#note(this.dataset.reconnecting);
+      if (source.readyState === EventSource.CLOSED) this.#again(); // refused: the browser has given up, we have not
+    });
+  }
+
+  #again() {
+    this.#close();
+    const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** this.#failures);
+    this.#failures += 1;
+    this.#retry = setTimeout(() => this.#connect(), wait);
+  }
+
+  #close() {
+    clearTimeout(this.#retry);
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  #onState({ state, note }) {
+    this.#answer.state = state;
+    this.#note(note);
+    this.#tell(false);
+    keepUp();
+  }
+
+  #onText(event) {
+    this.#answer.add(JSON.parse(event.data));
+    this.#position = event.lastEventId;
+    keepUp();
+  }
+
+  #onDone({ state, html, note }) {
+    this.#close();
+    this.#answer.end(state, html);
+    const line = this.#note(note);
+    this.append(line); // while waiting the line stands above the answer, afterwards below it
+    this.#tell(true);
+    keepUp();
+  }
+
+  #note(sentence) {
+    const line = this.querySelector("[data-note]");
+    if (line.textContent !== sentence) line.textContent = sentence;
+    line.hidden = !sentence;
+    return line;
+  }
+
+  // For the composer, and for people who listen: one status line, spoken once per state.
+  #tell(isOver) {
+    const status = document.querySelector("[data-status]");
+    const sentence = status?.dataset[this.#answer.state] ?? "";
+    if (status && status.textContent !== sentence) status.textContent = sentence;
+    this.closest("[role=log]")?.setAttribute("aria-busy", String(!isOver));
+    this.dispatchEvent(new CustomEvent("answer-state", { bubbles: true, detail: { isOver } }));
+  }
+}

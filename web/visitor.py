@@ -1,0 +1,86 @@
+"""Who is asking: the person, their CSRF secret and their language, found once per request."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from quart import g, request
+
+from shared.chat import User
+from shared.errors import CsrfFailed, LoginRequired
+from shared.store import Store
+from web.forms import Form, read_form
+from web.security import Cookie, Csrf
+from web.words import DEFAULT_LANGUAGE, Words
+
+_YEAR_S = 365 * 24 * 3600
+
+
+@dataclass(slots=True)
+class Visitor:
+    """`secret` is the session token of `user`, or a random value kept in a cookie before log-in."""
+
+    words: Words
+    user: User | None = None
+    secret: str = ""
+    secret_is_new: bool = False
+
+
+class Visitors:
+    """Reads the cookies of a request and keeps the result for its length."""
+
+    def __init__(self, store: Store, words: dict[str, Words], csrf: Csrf, *, secure: bool, session_days: int) -> None:
+        self._store = store
+        self._words = words
+        self._csrf = csrf
+        self.session_cookie = Cookie("nunmal_session", secure, session_days * 24 * 3600)
+        self.visitor_cookie = Cookie("nunmal_visitor", secure, _YEAR_S)
+        self.language_cookie = Cookie("nunmal_language", secure, _YEAR_S)
+
+    async def identify(self) -> None:
+        """Before each request. Raises StoreUnavailable."""
+        language = self.language_cookie.read(request)
+        visitor = Visitor(self._words.get(language) or self._words[DEFAULT_LANGUAGE])
+        g.visitor = visitor
+        token = self.session_cookie.read(request)
+        if token and (user_id := await self._store.sessions.user_id(token)):
+            visitor.user = await self._store.users.get(user_id)
+        if visitor.user is not None:
+            visitor.secret = token
+            return
+        visitor.secret = self.visitor_cookie.read(request)
+        if not visitor.secret:
+            visitor.secret, visitor.secret_is_new = secrets.token_urlsafe(32), True
+
+    def remember(self, response: Any) -> None:
+        """After each request: a first-time visitor gets the cookie their CSRF token is bound to."""
+        visitor = self.current()
+        if visitor.secret_is_new and visitor.user is None:
+            self.visitor_cookie.write(response, visitor.secret)
+
+    def current(self) -> Visitor:
+        """The visitor of this request; an anonymous one if it failed before we knew."""
+        visitor = g.get("visitor")
+        return visitor if isinstance(visitor, Visitor) else Visitor(self._words[DEFAULT_LANGUAGE])
+
+    def require_user(self) -> User:
+        """Raises LoginRequired."""
+        user = self.current().user
+        if user is None:
+            raise LoginRequired
+        return user
+
+    def csrf_token(self) -> str:
+        return self._csrf.token(self.current().secret)
+
+    async def checked_form(self) -> Form:
+        """The posted form, if its CSRF token is this visitor's.
+
+        Raises: CsrfFailed, and what read_form raises.
+        """
+        form = await read_form(request)
+        if not self._csrf.is_valid(self.current().secret, form["csrf_token"]):
+            raise CsrfFailed
+        return form
