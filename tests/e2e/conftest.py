@@ -86,8 +86,9 @@ async def worker(site: Site) -> AsyncIterator[ScriptedWorker]:
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium."""
-    path = shutil.which("chromium")
+    """Debian's Chromium, or what stands for it elsewhere."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
     assert path, "install Chromium: apt-get install chromium"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
@@ -135,9 +136,9 @@ async def page(open_page: OpenPage) -> Page:
     return await open_page()
 
 
-async def sign_up(page: Page, site: Site) -> None:
+async def sign_up(page: Page, url: str) -> None:
     """From the form to /chat."""
-    await page.goto(f"{site.url}/signup")
+    await page.goto(f"{url}/signup")
     await page.get_by_label("이메일").fill(f"{new_id()}@example.com")
     await page.get_by_label("이름").fill("김하늘")
     await page.get_by_label("비밀번호").fill(PASSWORD)
@@ -148,5 +149,5 @@ async def sign_up(page: Page, site: Site) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def person(page: Page, site: Site) -> Page:
     """A tab of somebody who has just signed up."""
-    await sign_up(page, site)
+    await sign_up(page, site.url)
     return page

@@ -185,7 +185,7 @@ async def test_rename_and_delete(person: Page, site: Site, worker: ScriptedWorke
 async def test_everything_works_without_javascript(browser: Browser, site: Site, worker: ScriptedWorker) -> None:
     context = await browser.new_context(java_script_enabled=False, locale="ko-KR")
     page = await context.new_page()
-    await sign_up(page, site)
+    await sign_up(page, site.url)
     await _ask(page, "스크립트 없이")
     await page.wait_for_url("**/chat/*-*")
     site.say("하나 ")
@@ -215,7 +215,7 @@ async def test_no_page_is_wider_than_the_screen(
     page = await context.new_page()
     await page.goto(f"{site.url}/signup")
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
-    await sign_up(page, site)
+    await sign_up(page, site.url)
     site.say(
         "```python\n"
         + "x = '"
@@ -241,7 +241,7 @@ async def test_no_page_is_wider_than_the_screen(
 async def test_the_list_of_conversations_opens_on_a_phone(browser: Browser, site: Site) -> None:
     context = await browser.new_context(viewport={"width": 360, "height": 740}, locale="ko-KR")
     page = await context.new_page()
-    await sign_up(page, site)
+    await sign_up(page, site.url)
     await expect(page.get_by_role("button", name="새 대화")).to_be_hidden()
     await page.get_by_role("button", name="대화 목록").click()
     await expect(page.get_by_role("button", name="새 대화")).to_be_visible()

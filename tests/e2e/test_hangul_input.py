@@ -205,7 +205,7 @@ async def test_enter_is_a_new_line_on_a_touch_screen(browser: Browser, site: Sit
     """Phones have no Shift+Enter; there the button sends."""
     context = await browser.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     page = await context.new_page()
-    await sign_up(page, site)
+    await sign_up(page, site.url)
     await page.get_by_label("메시지").fill("첫째 줄")
     await page.keyboard.press("Enter")
     await page.keyboard.type("둘째 줄")
