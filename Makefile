@@ -12,8 +12,10 @@ TORCH_INDEX ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-# pip's own progress bars are hidden; these lines tell what takes long.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --progress-bar off
+# pip's hundreds of lines, as a sign of life every ten packages.
+progress := awk '/^Collecting/ && ++n % 10 == 0 {print "nunmal:   " n " packages"} \
+  /^Installing/ {print "nunmal:   unpacking"} {fflush()}'
 say = @printf 'nunmal: %s\n'
 
 .PHONY: help
@@ -67,8 +69,8 @@ $(BIN)/python:
 # A stamp says: what this lock names is installed. Every set holds the run set, so the stamps never undo one another.
 $(VENV)/%.stamp: infra/locks/%.txt infra/locks/torch.txt pyproject.toml | $(BIN)/python
 	$(say) 'installing what "$*" needs (about a minute)'
-	@$(PIP) --require-hashes --no-deps -r infra/locks/$*.txt
+	@$(PIP) --require-hashes --no-deps -r infra/locks/$*.txt | $(progress)
 	$(say) 'installing torch'
-	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r infra/locks/torch.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r infra/locks/torch.txt | $(progress)
+	@$(PIP) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,6 @@ def _wait_for_handshake(node: subprocess.Popen[bytes] | None, port: int, log_fil
             connection.sendall(b"AMQP\x00\x00\x09\x01")
             if connection.recv(1) == b"\x01":
                 return
-        time.sleep(0.1)  # polling a foreign process
+        threading.Event().wait(0.1)  # a foreign process tells nobody when it is ready
     tail = log_file.read_text(errors="replace")[-2000:] if log_file else ""
     raise RuntimeError(f"RabbitMQ did not start:\n{tail}")
