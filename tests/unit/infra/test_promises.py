@@ -1,0 +1,78 @@
+"""What the papers and the build promise to a newcomer."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from shared.settings import load_settings
+
+ROOT = Path(__file__).resolve().parents[3]
+LOCKS = sorted((ROOT / "infra" / "locks").glob("*.txt"))
+
+
+def test_make_alone_lists_every_target_with_a_line() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = set(re.findall(r"^\.PHONY: (\S+)$", makefile, re.MULTILINE))
+
+    listing = subprocess.run(["/usr/bin/make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    listed = dict(re.findall(r"^  make (\S+) +(\S.*)$", listing, re.MULTILINE))
+    assert set(listed) == phony - {"help"} | {"help"}
+    assert {"run", "test"} <= set(listed)
+
+
+def test_ci_runs_make_test_and_nothing_else() -> None:
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+    assert [line for line in lines if line and not line.startswith("#")] == ["exec make test"]
+
+
+@pytest.mark.parametrize("path", [lock for lock in LOCKS if lock.name != "torch.txt"], ids=lambda path: path.stem)
+def test_every_version_is_pinned_and_hashed(path: Path) -> None:
+    entries = re.split(r"\n(?=\S)", re.sub(r"^ *#.*\n?", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+
+    names = {}
+    for entry in filter(None, map(str.strip, entries)):
+        match = re.match(r"([a-z0-9._-]+)==(\S+) ", entry)
+        assert match, entry
+        assert "--hash=sha256:" in entry
+        names[match[1]] = match[2]
+    assert "torchvision" not in names
+    assert "torch" not in names
+
+
+def test_torch_is_pinned_without_a_hash() -> None:
+    lines = (ROOT / "infra" / "locks" / "torch.txt").read_text(encoding="utf-8").splitlines()
+
+    assert [line for line in lines if not line.startswith("#")] == ["torch==2.13.0"]
+
+
+def test_tests_and_training_install_what_running_installs() -> None:
+    pins = {path.stem: set(re.findall(r"^[a-z0-9._-]+==\S+", path.read_text(), re.MULTILINE)) for path in LOCKS}
+
+    assert pins["run"] <= pins["test"]
+    assert pins["run"] <= pins["training"]
+
+
+def test_compose_sets_only_settings_that_exist() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+
+    for service in services.values():
+        environment = {name: value for name, value in service.get("environment", {}).items() if name[:7] == "NUNMAL_"}
+        load_settings(environment)
+    assert services["worker"]["networks"] == ["inside"], "workers have no way out"
+
+
+def test_readme_shows_the_two_commands_and_only_files_that_exist() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert re.search(r"^make run ", readme, re.MULTILINE)
+    assert re.search(r"^make test ", readme, re.MULTILINE)
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", readme)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
