@@ -119,3 +119,21 @@ def test_sliced_loss_and_gradients_equal_the_plain_ones() -> None:
     torch.testing.assert_close(sliced, plain)
     for ours, theirs in zip(sliced_gradients, plain_gradients, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_decay_can_be_planned_again_from_where_the_rate_stands() -> None:
+    progress = loop.Progress(step=150, decay_start=100, decay_steps=100)
+    recipe = Optimizer(warmup_steps=4)
+
+    loop.plan_decay(progress, steps_left=20)
+
+    assert progress.decay_end == 170
+    assert loop.learning_rate_share(progress, recipe) == pytest.approx(0.5)
+
+
+def test_first_decay_starts_at_the_step_it_is_planned() -> None:
+    progress = loop.Progress(step=40)
+
+    loop.plan_decay(progress, steps_left=60)
+
+    assert (progress.decay_start, progress.decay_end) == (40, 100)

@@ -1,0 +1,140 @@
+"""Recipes: what one training run is, as frozen typed values read from one YAML file.
+
+This is not the settings of the house (`shared/settings.py`): nothing here is read from the
+environment. Unknown keys are errors, so a misspelt option stops the run at the door.
+
+How to run: every recipe carries its launch command in its first lines, for example
+    python -m training.pretrain training/recipes/reference_pretrain.yaml --minutes 60
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Recipe(BaseModel):
+    """Base of every recipe: frozen, and strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelShape(Recipe):
+    """The sizes of a Llama model that is built from nothing."""
+
+    vocab_size: int = 8192
+    hidden_size: int = 256
+    intermediate_size: int = 688
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 4
+    max_position_embeddings: int = 4096
+    rope_theta: float = 10_000.0
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> ModelShape:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be divisible by "
+                f"num_attention_heads ({self.num_attention_heads})"
+            )
+        return self
+
+
+class Optimizer(Recipe):
+    """Muon for the 2-D matrices inside the blocks, AdamW for everything else."""
+
+    muon_lr: float = 0.02
+    adam_lr: float = 0.003
+    weight_decay: float = 0.01
+    warmup_steps: int = 50
+    clip_norm: float = 1.0
+    final_lr_share: float = 0.0  # share of the peak rate that is left at the end
+
+
+class RowLength(Recipe):
+    """Rows of `tokens` tokens make up `share` of the steps."""
+
+    tokens: int
+    share: float
+
+
+class TokenizerRecipe(Recipe):
+    """One byte-level BPE vocabulary."""
+
+    vocab_size: int = 8192
+    sources: dict[str, float] = Field(description="source name -> how often its text is counted")
+    templates_weight: float = 1.0
+    seed: int = 0
+    output_dir: Path
+
+
+class PretrainRecipe(Recipe):
+    """One pretraining run: next-token loss on prose and on chat-shaped text."""
+
+    name: str
+    seed: int
+    tokenizer_dir: Path
+    run_dir: Path
+    model: ModelShape
+    optimizer: Optimizer
+    sources: dict[str, float] = Field(description="source name -> repeats per epoch")
+    templates_weight: float = 0.0  # repeats of our own templates per epoch
+    tokens_per_step: int = 4096
+    row_lengths: tuple[RowLength, ...]
+    checkpoint_minutes: float = 5.0
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> PretrainRecipe:
+        for row in self.row_lengths:
+            if self.tokens_per_step % row.tokens:
+                raise ValueError(
+                    f"tokens_per_step ({self.tokens_per_step}) must be a multiple of every row length ({row.tokens})"
+                )
+        return self
+
+
+class Sampling(Recipe):
+    """The settings that are shipped in generation_config.json."""
+
+    temperature: float = 0.7
+    top_p: float = 0.8
+    top_k: int = 20
+    max_new_tokens: int = 128
+    seed: int = 20260101
+
+
+class SftRecipe(Recipe):
+    """One supervised run: loss on the assistant's tokens only."""
+
+    name: str
+    seed: int
+    base_recipe: Path = Field(description="the pretraining whose last checkpoint we start from")
+    tokenizer_dir: Path
+    run_dir: Path
+    optimizer: Optimizer
+    sources: dict[str, float] = Field(description="source name -> repeats per epoch")
+    label_weights: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="source -> label of a row -> factor on its weight"
+    )
+    template_weights: dict[str, float] = Field(
+        default_factory=dict, description="template file stem -> repeats per epoch, 1 if not named"
+    )
+    joined_share: float = 0.15  # share of single turns that are joined to longer chats
+    opening_tokens: int = 0  # the first tokens of an answer count `opening_weight` times
+    opening_weight: int = 1
+    tokens_per_batch: int = 4096
+    max_tokens: int = 512
+    sampling: Sampling = Sampling()
+    checkpoint_minutes: float = 5.0
+    publish_dir: Path
+
+
+R = TypeVar("R", bound=Recipe)
+
+
+def load_recipe(path: Path, kind: type[R]) -> R:
+    """Read one recipe. Raises: pydantic.ValidationError naming the bad key and value."""
+    return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

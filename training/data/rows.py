@@ -1,0 +1,33 @@
+"""What the corpus is made of: documents of prose, and conversations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Turn = tuple[str, str]  # (role, content)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text without roles. `text` is clean prose."""
+
+    source: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Turns of user and assistant, in order, the user first."""
+
+    source: str
+    turns: tuple[Turn, ...]
+    label: str = ""  # a source's own kind of row, where it has one
+
+    @property
+    def text(self) -> str:
+        return "\n".join(content for _, content in self.turns)
+
+
+def single(source: str, ask: str, say: str, label: str = "") -> Conversation:
+    """One question and its answer."""
+    return Conversation(source, (("user", ask), ("assistant", say)), label)
