@@ -16,6 +16,7 @@ from training.arguments import parse
 from training.config import PretrainRecipe, SftRecipe, load_recipe
 from training.data.decontaminate import PROMPT_DIR
 from training.data.sources import SOURCES
+from training.evaluate import load_verdicts, verdict_of
 
 
 def replace_part(card: str, name: str, text: str) -> str:
@@ -43,10 +44,13 @@ def facts_table(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def bits_table(scores: dict[str, float]) -> str:
-    """Bits per byte of each held-out source."""
-    lines = ["| held-out text | bits per byte |", "|---|---|"]
-    return "\n".join(lines + [f"| {name} | {score:.3f} |" for name, score in scores.items()])
+def bits_table(scores: dict[str, dict[str, float]]) -> str:
+    """Bits per byte of each held-out source, for each model measured."""
+    models = list(scores)
+    lines = ["| held-out text | " + " | ".join(models) + " |", "|---" * (len(models) + 1) + "|"]
+    for name in scores[models[0]]:
+        lines.append(f"| {name} | " + " | ".join(f"{scores[m][name]:.3f}" for m in models) + " |")
+    return "\n".join(lines)
 
 
 def answers_table(rows: list[dict[str, Any]]) -> str:
@@ -94,9 +98,13 @@ def main() -> None:
     scores = json.loads((path.parent / "evaluation.json").read_text(encoding="utf-8"))["bits_per_byte"]
     card = path.read_text(encoding="utf-8")
     card = replace_part(card, "facts", facts_table(facts))
+    verdicts = load_verdicts()
     card = replace_part(card, "bits", bits_table(scores))
     for answers in sorted((PROMPT_DIR / "answers").glob("*.json")):
         rows = json.loads(answers.read_text(encoding="utf-8"))
+        for row in rows:  # verdicts may have been given since
+            row["verdict"], row["reason"] = verdict_of(row, verdicts)
+        answers.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         card = replace_part(card, f"answers-{answers.stem}", answers_table(rows))
     path.write_text(card, encoding="utf-8")
     base = load_recipe(recipe.base_recipe, PretrainRecipe)

@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +45,41 @@ CONTEXT = 1024  # tokens of a held-out document that are read at once
 FAIL_ABOVE = 0.6  # an answer whose nearest training question is closer than this does not count
 
 
+@dataclass
+class Measured:
+    """How many nats the tokens of some texts cost, and how many bytes of UTF-8 they are."""
+
+    nats: float = 0.0
+    size_bytes: int = 0
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.nats / math.log(2) / max(1, self.size_bytes)
+
+    def __add__(self, other: Measured) -> Measured:
+        return Measured(self.nats + other.nats, self.size_bytes + other.size_bytes)
+
+
 @torch.inference_mode()
-def bits_per_byte(model: PreTrainedModel, encoder: ConversationEncoder, texts: list[str]) -> float:
-    """Nats of all next tokens, in bits, over the UTF-8 bytes of the texts."""
-    nats, size = 0.0, 0
+def measure(model: PreTrainedModel, encoder: ConversationEncoder, texts: list[str]) -> Measured:
+    """Read every text once, its first CONTEXT tokens."""
+    found = Measured()
     for text in texts:
         ids = encoder.document(text)[:CONTEXT]
-        if len(ids) == CONTEXT:
-            text = encoder.decode(ids[1:])
+        read = encoder.decode(ids[1:]) if len(ids) == CONTEXT else text
         logits = model(input_ids=torch.tensor([ids[:-1]])).logits[0].float()
-        nats += float(torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="sum"))
-        size += len(text.encode())
-    return nats / math.log(2) / max(1, size)
+        nats = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="sum")
+        found += Measured(float(nats), len(read.encode()))
+    return found
+
+
+def bits_per_byte(
+    model: PreTrainedModel, encoder: ConversationEncoder, texts: dict[str, list[str]]
+) -> dict[str, float]:
+    """Of each source, and of all together."""
+    parts = {name: measure(model, encoder, some) for name, some in texts.items()}
+    parts["all"] = sum(parts.values(), Measured())
+    return {name: round(part.bits_per_byte, 3) for name, part in parts.items()}
 
 
 def held_out_texts(recipe: PretrainRecipe, data_dir: Path) -> dict[str, list[str]]:
@@ -69,7 +93,9 @@ def held_out_texts(recipe: PretrainRecipe, data_dir: Path) -> dict[str, list[str
 
 
 def nearest_questions(prompts: list[str], recipe: SftRecipe, data_dir: Path) -> dict[str, tuple[str, float]]:
-    """For each prompt the training question with the highest Dice."""
+    """For each prompt the training question with the highest Dice, over all that any weights could have let in."""
+    everything = {"sources": dict.fromkeys(recipe.sources, 1.0), "label_weights": {}, "template_weights": {}}
+    recipe = recipe.model_copy(update=everything)
     chats = load_chats(recipe, data_dir)
     decontaminator = Decontaminator(load_prompts())
     questions: Counter[str] = Counter()
@@ -159,11 +185,12 @@ def main() -> None:
 
     encoder = ConversationEncoder(tokenizer)
     held_out = held_out_texts(base, data_dir)
-    scores = {name: round(bits_per_byte(model, encoder, t), 3) for name, t in held_out.items()}
-    every = [text for texts in held_out.values() for text in texts]
-    scores["all"] = round(bits_per_byte(model, encoder, every), 3)
-    (recipe.publish_dir.parent / "evaluation.json").write_text(json.dumps({"bits_per_byte": scores}, indent=1) + "\n")
-    print("bits per byte:", scores)
+    scores = {"fine-tuned": bits_per_byte(model, encoder, held_out)}
+    loop.load_checkpoint(base.run_dir / "checkpoint.pt", model)
+    scores["pretrained"] = bits_per_byte(model, encoder, held_out)
+    facts = json.dumps({"bits_per_byte": scores}, indent=1)
+    (recipe.publish_dir.parent / "evaluation.json").write_text(facts + "\n", encoding="utf-8")
+    print(facts)
 
 
 if __name__ == "__main__":

@@ -49,10 +49,9 @@ def data_digest(base: PretrainRecipe) -> str:
 
 
 def epochs(recipe: SftRecipe) -> list[dict[str, Any]]:
-    """Rows and digest of each epoch of fine-tuning that was begun, the last word on each."""
+    """Rows and digest of each epoch of fine-tuning, in the order they were begun; a restart begins one again."""
     lines = (recipe.run_dir / "epochs.jsonl").read_text(encoding="utf-8").splitlines()
-    found = {row["epoch"]: row for row in map(json.loads, lines)}
-    return [found[number] for number in sorted(found)]
+    return [json.loads(line) for line in lines]
 
 
 def manifest(
@@ -111,6 +110,8 @@ def main() -> None:
     facts = manifest(folder, recipe, base, runs, parameters)
     (folder / MANIFEST).write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
 
+    for path in folder.iterdir():
+        path.chmod(0o644)
     shutil.rmtree(recipe.publish_dir, ignore_errors=True)
     folder.rename(recipe.publish_dir)
     size = sum(p.stat().st_size for p in recipe.publish_dir.iterdir())

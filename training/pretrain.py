@@ -3,7 +3,7 @@
 Not covered: anything that needs more than one process. Runs in pieces; the same command goes on.
 
 How to run:
-    python -m training.pretrain training/recipes/reference_pretrain.yaml --minutes 40 --decay-minutes 4
+    python -m training.pretrain training/recipes/reference_pretrain.yaml --minutes 60 --decay-minutes 6
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _chat(name: str, licence: str, origin: str, holder: str) -> Source:
 
 
 _TABLE = (
-    _chat("songys_chatbot", "MIT", "songys/Chatbot_data @ 4cf20d13fc", "Youngsook Song (songys), 2018"),
+    _chat("songys_chatbot", "MIT", "songys/Chatbot_data @ 4cf20d13fc", "songys, 2018"),
     _chat("welfare_qa", "MIT", "ash-hun/Welfare-QA @ 20b118450c", "Choi JaeHun, 2024"),
     _chat("mwp_math", "MIT", "jkc-ai/mwp-korean-data-2021 @ 34b954346f", "jkc-ai, 2021"),
     Source(

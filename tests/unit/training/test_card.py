@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.card import answers_table, replace_part
+from training.card import answers_table, bits_table, replace_part
 
 CARD = "앞\n<!-- generated:x -->\n옛것\n<!-- /generated:x -->\n뒤\n"
 
@@ -27,3 +27,10 @@ def test_answers_are_counted_and_escaped() -> None:
     assert "a\\|b" in table
     assert "줄<br>바꿈" in table
     assert "fail: loop" in table
+
+
+def test_bits_are_shown_for_each_model_side_by_side() -> None:
+    table = bits_table({"fine-tuned": {"a": 2.0, "all": 2.5}, "pretrained": {"a": 1.5, "all": 1.75}})
+
+    assert "| a | 2.000 | 1.500 |" in table
+    assert "| all | 2.500 | 1.750 |" in table
