@@ -260,8 +260,12 @@ async def test_a_reader_who_scrolled_up_is_left_alone(person: Page, site: Site, 
     assert abs(await person.evaluate(position) - await person.evaluate(end)) <= 1
     await person.locator("#main").hover()
     await person.mouse.wheel(0, -600)
-    await person.wait_for_function(f"{position} < {end} - 400")
-    before = await person.evaluate(position)
+    async with asyncio.timeout(10):  # not wait_for_function: it evaluates strings, which the page's policy forbids
+        while await person.evaluate(f"{position} >= {end} - 400"):
+            pass
+        before = None
+        while before != (before := await person.evaluate(position)):  # the wheel's scrolling has come to rest
+            await person.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     site.say("끝\n\n" * 10, then_end=True)
     await expect(answer).to_have_attribute("data-state", "done")
 
