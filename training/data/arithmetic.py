@@ -13,6 +13,8 @@ from typing import Any
 Fill = Callable[[str, dict[str, str]], str]
 FILLS_PER_PROBLEM = 4  # per wording and pass
 FILLS_PER_PLAIN = 10
+WORKSHEETS = 500  # per pass
+SIGNS = {"add": "+", "sub": "-", "mul": "×", "div": "÷"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,18 @@ def plain(content: dict[str, Any], rng: random.Random, fill: Fill) -> Iterator[t
         for text in _as_list(block["ask"]):
             for _ in range(FILLS_PER_PLAIN):
                 yield _filled(kind, text, _as_list(block["say"]), {}, rng, fill)
+
+
+def worksheets(content: dict[str, Any], rng: random.Random, fill: Fill) -> Iterator[tuple[str, str]]:
+    """Several bare sums in one message: most of the tokens of such an answer are results."""
+    for _ in range(WORKSHEETS):
+        asked, answered = [], []
+        for _ in range(rng.randint(3, 7)):
+            kind = rng.choice(tuple(SIGNS))
+            numbers = draw_sum(kind, rng)
+            asked.append(f"{numbers.a} {SIGNS[kind]} {numbers.b}")
+            answered.append(f"{asked[-1]} = {numbers.r}")
+        yield fill(rng.choice(content["worksheets"]), {"sums": ", ".join(asked)}), ", ".join(answered)
 
 
 def _filled(

@@ -21,6 +21,8 @@ from training.data.templates import EXACT, template_conversations
 MAX_ANSWER_CHARS = 130
 DROP_WORD = 0.2  # share of questions that lose a word
 DROP_STOP = 0.15  # share of full stops that are lost
+ADD_OPENER = 0.15  # share of questions that begin as people begin to speak
+OPENERS = ("있잖아,", "저기,", "음,", "그런데", "근데", "아,", "하…", "아니", "있잖아요,", "저기요,", "혹시", "그냥", "진짜")
 # A small model would invent such details: telephone numbers, addresses of web sites, long numbers.
 _DETAIL = re.compile(r"www|http|\.kr|\.com|\d{3,}|\d+-\d+|[A-Za-z]{12,}")
 # Answers in the chat corpus that are curt, mocking, or pretend to be a person.
@@ -67,7 +69,7 @@ def epoch_rows(
 
 
 def vary(row: Conversation, rng: random.Random) -> Conversation:
-    """Now and then a question without one of its words, or without its full stop, as people type.
+    """Now and then a question without a word, with an opener, or without its full stop, as people type.
 
     The last word stays: it holds the verb and how polite the question is. Rows that must be read to the
     letter (sums, sentences to change, long chats) stay as they are."""
@@ -78,6 +80,8 @@ def vary(row: Conversation, rng: random.Random) -> Conversation:
     if len(words) >= 3 and rng.random() < DROP_WORD:
         del words[rng.randrange(len(words) - 1)]
         question = " ".join(words)
+    if rng.random() < ADD_OPENER:
+        question = f"{rng.choice(OPENERS)} {question}"
     if question.endswith(".") and rng.random() < DROP_STOP:
         question = question[:-1]
     return single(row.source, question, row.turns[1][1], row.label)

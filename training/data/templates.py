@@ -87,6 +87,7 @@ _SPECIAL: dict[str, Callable[..., Iterator[tuple[str, str]]]] = {
     "pairs": special.style,
     "problems": arithmetic.problems,
     "plain": arithmetic.plain,
+    "worksheets": arithmetic.worksheets,
 }
 
 
