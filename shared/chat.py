@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Role(StrEnum):
@@ -35,6 +35,13 @@ class GenerationState(StrEnum):
     @property
     def is_final(self) -> bool:
         return self in (GenerationState.DONE, GenerationState.STOPPED, GenerationState.FAILED)
+
+
+class JobClass(IntEnum):
+    """Who goes first: somebody who waits in front of a page, before work that nobody watches."""
+
+    INTERACTIVE = 0
+    BULK = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +101,11 @@ class Generation:
     lane: str
     state: GenerationState
     seed: int
-    tag: float  # start tag: the lane's waiting generations are claimed in this order
+    tag: float  # start tag, in tokens: within a job class the lane's waiting generations are claimed in this order
     created_at: datetime
+    job_class: JobClass = JobClass.INTERACTIVE
+    cost: float = 0.0  # tokens this turn was expected to take when it was asked
+    forecast_s: float | None = None  # how long it was expected to wait when it was asked
     sampling: SamplingParams = field(default_factory=SamplingParams)
     answer: str = ""
     token_ids: tuple[int, ...] = ()
@@ -104,9 +114,17 @@ class Generation:
     stalled_attempts: int = 0  # claims in a row that ended without a new token
     worker_id: str | None = None
     listeners: tuple[str, ...] = ()  # web nodes that show this answer now
-    cancel_requested: bool = False
+    cancel_requested_at: datetime | None = None  # when the person pressed stop
     error_code: str | None = None
     error_facts: dict[str, str | int | float] = field(default_factory=dict)
+    prompt_tokens: int = 0  # known once it has ended
     claimed_at: datetime | None = None
     first_token_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def shown_state(self) -> GenerationState:
+        """What people see: `queued` means never begun; an answer that waits for another worker reads as running."""
+        if self.state is GenerationState.QUEUED and self.attempt > 0:
+            return GenerationState.RUNNING
+        return self.state

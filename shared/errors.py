@@ -10,7 +10,8 @@
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden
     │   └── NotFound
     ├── Busy                    this conversation is already being answered
-    ├── TooManyAnswers          this person already has as many answers waiting as one may
+    ├── LimitReached            this person has to wait until some of what they asked for is done or past
+    │   ├── TooManyAnswers  TokensPerMinuteExceeded  TokensPerDayExceeded
     ├── ServiceError            a part of the house is away; trying again later helps
     │   ├── StoreUnavailable  BrokerUnavailable  QueueFull
     ├── GenerationError         one answer failed; the worker lives on
@@ -117,11 +118,25 @@ class Busy(NunmalError):
     retryable = True
 
 
-class TooManyAnswers(NunmalError):
-    """Facts: limit (answers one person may have waiting or running)."""
+class LimitReached(NunmalError):
+    """Facts: limit, retry_after_s (seconds)."""
+
+    code = "limit_reached"
+    retryable = True
+
+
+class TooManyAnswers(LimitReached):
+    """The limit is of answers waiting or running."""
 
     code = "too_many_answers"
-    retryable = True
+
+
+class TokensPerMinuteExceeded(LimitReached):
+    code = "tokens_per_minute"
+
+
+class TokensPerDayExceeded(LimitReached):
+    code = "tokens_per_day"
 
 
 class ServiceError(NunmalError):
@@ -138,6 +153,8 @@ class BrokerUnavailable(ServiceError):
 
 
 class QueueFull(ServiceError):
+    """Facts: retry_after_s (seconds), where it was measured."""
+
     code = "queue_full"
 
 

@@ -10,6 +10,7 @@ Run by every web node and every worker; doing it twice is harmless.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -24,15 +25,19 @@ from shared.telemetry import fields
 log = logging.getLogger(__name__)
 
 _INTERVAL_S = 0.5
+_TIDY_EVERY = 120  # sweeps
 _PERMIT_LOST_AFTER = timedelta(seconds=3)
 _FORGET_WORKERS_AFTER = timedelta(hours=1)
 
 
 async def run(store: Store, broker: Broker, stale_after: timedelta) -> None:
     """Sweep twice a second until cancelled. A store or broker that is away is tried again the next time."""
+    rounds = itertools.cycle(range(_TIDY_EVERY))
     while True:
         try:
             await sweep(store, broker, stale_after)
+            if next(rounds) == 0:
+                await _tidy(store)
         except ServiceError as error:
             log.info("recovery_waits", extra=fields(reason=str(error)))
         await asyncio.sleep(_INTERVAL_S)
@@ -52,7 +57,7 @@ async def sweep(store: Store, broker: Broker, stale_after: timedelta) -> int:
             published += 1
     free_slots: Counter[str] = Counter()
     for worker in alive:
-        free_slots[worker.lane] += max(0, worker.slots - worker.busy)
+        free_slots[worker.lane] += worker.free
     lanes = [lane for lane, free in free_slots.items() if free]
     if lanes:
         overdue = datetime.now(UTC) - _PERMIT_LOST_AFTER
@@ -61,8 +66,14 @@ async def sweep(store: Store, broker: Broker, stale_after: timedelta) -> int:
                 free_slots[generation.lane] -= 1
                 await _permit(store, broker, generation)
                 published += 1
-    await store.workers.sweep(_FORGET_WORKERS_AFTER)
     return published
+
+
+async def _tidy(store: Store) -> None:
+    """Forget what has become meaningless."""
+    await store.workers.sweep(_FORGET_WORKERS_AFTER)
+    await store.fairness.sweep()
+    await store.usage.sweep()
 
 
 async def _permit(store: Store, broker: Broker, generation: Generation) -> None:

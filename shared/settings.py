@@ -40,7 +40,15 @@ class WebSettings(_Section):
     answers_per_user: int = Field(
         default=32, ge=1, description="Answers one person may have waiting or running at once."
     )
+    tokens_per_minute: int = Field(default=60_000, ge=0, description="Tokens one person may use a minute; 0: any.")
+    tokens_per_day: int = Field(
+        default=2_000_000, ge=0, description="Tokens one person may use a day (from 00:00 Asia/Seoul); 0: any."
+    )
+    waiting_room: int = Field(default=1000, ge=1, description="Questions that may wait for one model; more get a 503.")
     bcrypt_rounds: int = Field(default=12, ge=4, le=16, description="Cost of a password hash: 2**rounds.")
+    drain_s: float = Field(
+        default=0.5, ge=0, description="Seconds an ending web node still serves, so that balancers see /readyz first."
+    )
 
 
 class WorkerSettings(_Section):
@@ -63,6 +71,9 @@ class WorkerSettings(_Section):
         default=2.0, gt=0, description="Seconds without a heartbeat after which a worker is lost."
     )
     deadline_s: float = Field(default=900.0, gt=0, description="Longest time one answer may take, in seconds.")
+    drain_s: float = Field(
+        default=30.0, ge=0, description="Seconds an ending worker may finish answers; others continue what is left."
+    )
 
 
 class Settings(_Section):
@@ -119,6 +130,23 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
         return Settings(**values)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from error
+
+
+def visible_gpus() -> list[str] | None:
+    """The GPUs that CUDA_VISIBLE_DEVICES leaves to this process, in its order; None: it does not say."""
+    value = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return None if value is None else [name.strip() for name in value.split(",") if name.strip() not in ("", "-1")]
+
+
+def pin_gpu(name: str) -> None:
+    """Let this process see one GPU only, under the number nvidia-smi gives it. Before torch is imported."""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    os.environ["CUDA_VISIBLE_DEVICES"] = name
+
+
+def environment_with(**changes: str) -> dict[str, str]:
+    """This process's environment with `changes`, for a child."""
+    return {**os.environ, **changes}
 
 
 def _explain(problem: Any) -> str:

@@ -37,6 +37,15 @@ TIME_PER_OUTPUT_TOKEN = Histogram(
     ["model"],
     buckets=_TPOT_BUCKETS,
 )
+FORECAST_ERROR = Histogram(
+    "nunmal_eta_error_seconds",
+    "Difference between the wait that was forecast when a question was asked and the wait it had.",
+    ["model"],
+    buckets=_WAIT_BUCKETS,
+)
+CANCEL_LATENCY = Histogram(
+    "nunmal_cancel_latency_seconds", "From the click on stop to the free slot.", ["model"], buckets=_TTFT_BUCKETS
+)
 BATCH_SIZE = Histogram(
     "nunmal_batch_size", "Answers that shared one step.", ["model"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )

@@ -16,6 +16,8 @@ CONTROL_EXCHANGE = "chat.ctl"  # topic, durable
 
 CANCEL_KEY = "cancel"
 
+CHAT_JOBS = "chat"  # the kind of job that answers a turn of a conversation
+
 DEAD_QUEUE_ARGUMENTS: dict[str, str | int] = {"x-queue-type": "quorum"}
 REQUEST_QUEUE_ARGUMENTS: dict[str, str | int] = {
     "x-queue-type": "quorum",
@@ -27,9 +29,9 @@ REQUEST_QUEUE_ARGUMENTS: dict[str, str | int] = {
 NODE_QUEUE_ARGUMENTS: dict[str, str | int] = {"x-max-length": 20_000, "x-overflow": "drop-head"}
 
 
-def lane(job_class: str, model_name: str) -> str:
-    """`<job class>.<model>`, for example `interactive.reference`."""
-    return f"{job_class}.{model_name}"
+def lane(kind: str, model_name: str) -> str:
+    """`<kind of job>.<model>`, for example `chat.reference`: one queue for all who can do this job."""
+    return f"{kind}.{model_name}"
 
 
 def request_queue(lane_name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from shared.chat import Generation, GenerationState
 from shared.ids import new_id
 
-LANE = "interactive.test"
+LANE = "chat.test"
 
 
 def generation(**changes: Any) -> Generation:

@@ -112,7 +112,7 @@ class ScriptedWorker:
             async with self._progress:
                 self._stored = max(self._stored, len(run.text))
                 self._progress.notify_all()
-            if saved.cancel_requested or not saved.is_current:
+            if saved.cancel_requested_at or not saved.is_current:
                 run.is_cancelled.set()
 
     async def _until_cancelled(self, run: _Running) -> AsyncIterator[str | None]:

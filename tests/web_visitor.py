@@ -17,7 +17,7 @@ PASSWORD = "아주 긴 비밀번호 하나"
 
 
 def web_settings(**overrides: Any) -> Settings:
-    """Settings of a web node under test: cheap hashes, a fixed key, the lane `interactive.test`."""
+    """Settings of a web node under test: cheap hashes, a fixed key, the lane `chat.test`."""
     values: dict[str, Any] = {
         "model": "test",
         "secret_key": "k" * 40,

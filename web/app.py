@@ -11,26 +11,28 @@ from shared.broker.base import Broker
 from shared.errors import ConfigError
 from shared.settings import REFERENCE_MODEL, Settings
 from shared.store import Store
-from shared.topology import lane
+from shared.topology import CHAT_JOBS, lane
 from web.assets import Assets, assets_blueprint
 from web.auth.accounts import MOST_EMAIL_CHARACTERS, MOST_NAME_CHARACTERS, Accounts
 from web.auth.passwords import LEAST_CHARACTERS, Passwords
 from web.auth.routes import auth_blueprint
 from web.chat.hub import Hub
+from web.chat.limits import Limits
+from web.chat.line import Lines
 from web.chat.routes import chat_blueprint
-from web.chat.service import ChatLimits, ChatService
+from web.chat.service import ChatService
 from web.chat.stream import StreamTimes
 from web.chat.transcript import Transcripts
 from web.errors import register_errors
 from web.language import language_blueprint
 from web.ops import ops_blueprint
 from web.security import Csrf, harden
+from web.usage import usage_blueprint
 from web.visitor import Visitors
 from web.words import load_words
 
 _MOST_BODY_BYTES = 2 * 1024 * 1024  # 100,000 Hangul syllables, percent-encoded, still get their sentence
 _WITHOUT_VISITOR = ("/static/", "/favicon.ico", "/healthz", "/readyz")
-_JOB_CLASS = "interactive"
 _HUB = "nunmal_hub"
 
 
@@ -46,7 +48,7 @@ def create_app(
     """`broker` and `store` are open. Raises ConfigError without a secret key."""
     if settings.secret_key is None or len(settings.secret_key.get_secret_value()) < 32:
         raise ConfigError("NUNMAL_SECRET_KEY must have at least 32 characters, the same on all web nodes")
-    lane_name = lane(_JOB_CLASS, settings.model_name)
+    lane_name = lane(CHAT_JOBS, settings.model_name)
     stale_after_s = settings.worker.stale_after_s
     csrf = Csrf(settings.secret_key.get_secret_value().encode())
     visitors = Visitors(
@@ -57,10 +59,11 @@ def create_app(
         session_days=settings.web.session_days,
     )
     accounts = Accounts(store, Passwords(settings.web.bcrypt_rounds), settings.web.session_days)
-    limits = ChatLimits(settings.web.message_max_chars, settings.web.answers_per_user)
-    service = ChatService(store, broker, lane_name, limits)
-    hub = Hub(store, broker, node_id, stale_after_s)
-    transcripts = Transcripts(store, stale_after_s)
+    lines = Lines(store, stale_after_s)
+    limits = Limits(store, settings.web)
+    service = ChatService(store, broker, lines, limits, lane=lane_name, most_chars=settings.web.message_max_chars)
+    hub = Hub(store, broker, lines, node_id)
+    transcripts = Transcripts(lines)
     assets = Assets()
 
     app = Quart(__name__, static_folder=None)
@@ -72,6 +75,7 @@ def create_app(
     app.register_blueprint(language_blueprint(visitors))
     app.register_blueprint(auth_blueprint(accounts, visitors))
     app.register_blueprint(chat_blueprint(service, transcripts, hub, visitors, stream_times or StreamTimes()))
+    app.register_blueprint(usage_blueprint(limits, visitors))
     register_errors(app, visitors)
 
     @app.get("/")

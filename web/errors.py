@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from urllib.parse import quote
 
 from quart import Quart, Response, redirect, render_template, request
@@ -16,6 +17,7 @@ from shared.errors import (
     EmailTaken,
     Forbidden,
     InputError,
+    LimitReached,
     LoginFailed,
     LoginRequired,
     MessageInvalid,
@@ -23,13 +25,12 @@ from shared.errors import (
     NotFound,
     NunmalError,
     ServiceError,
-    TooManyAnswers,
 )
 from web.visitor import Visitors
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_S = 5
+_RETRY_AFTER_S = 5  # where nothing was measured
 
 _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
     (MessageInvalid, 400),
@@ -43,7 +44,7 @@ _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
     (NotFound, 404),
     (AccessError, 403),
     (Busy, 409),
-    (TooManyAnswers, 429),
+    (LimitReached, 429),
     (ServiceError, 503),
 )
 _EXPLAINED = frozenset({400, 404, 405, 408, 413, 503})
@@ -57,7 +58,8 @@ def status_of(error: NunmalError) -> int:
 def add_retry_after(response: Response, error: NunmalError) -> None:
     """Tell clients when trying again can help."""
     if error.retryable:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        wait_s = float(error.facts.get("retry_after_s", _RETRY_AFTER_S))
+        response.headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
 
 
 def register_errors(app: Quart, visitors: Visitors) -> None:

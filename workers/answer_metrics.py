@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 from shared import telemetry
 from shared.chat import Generation, GenerationState
@@ -20,6 +21,18 @@ class AnswerMetrics:
         if claimed.attempt == 1 and claimed.claimed_at is not None:
             waited = (claimed.claimed_at - claimed.created_at).total_seconds()
             telemetry.QUEUE_WAIT.labels(model).observe(max(0.0, waited))
+            if claimed.forecast_s is not None:
+                telemetry.FORECAST_ERROR.labels(model).observe(abs(waited - claimed.forecast_s))
+
+    @property
+    def seconds(self) -> float:
+        """Since the claim."""
+        return time.monotonic() - self._begun
+
+    def slot_freed(self, asked_at: datetime) -> None:
+        """The person's click on stop took effect. Between two hosts this is as exact as their clocks."""
+        seconds = (datetime.now(UTC) - asked_at).total_seconds()
+        telemetry.CANCEL_LATENCY.labels(self._model).observe(max(0.0, seconds))
 
     def token(self) -> None:
         self._last = time.monotonic()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
+from typing import Any
 
 from shared import telemetry
 from shared.broker.base import Broker, Delivery
@@ -17,15 +19,16 @@ from shared.messages import CancelGeneration, GenerateReply, WatchGeneration
 from shared.settings import WorkerSettings
 from shared.store import Store
 from shared.telemetry import bound_generation, fields
-from workers.generation import RunningGeneration
+from workers.generation import Ending, RunningGeneration
 from workers.heartbeat import WorkerIdentity
 from workers.patience import patiently
 from workers.publisher import Publisher
 from workers.served_model import ServedModel
+from workers.service_times import ServiceTimes
 
 log = logging.getLogger(__name__)
 
-_DRAIN_S = 2.5  # a worker that ends has this long to give its answers back
+_GIVE_BACK_S = 2.5  # a worker that ends has this long to give its answers back
 _CLAIM_UNDER_WAY_S = 1.0
 
 
@@ -51,7 +54,9 @@ class Consumer:
         self._tasks = tasks
         self._answering: set[asyncio.Task[None]] = set()
         self._running: dict[str, RunningGeneration] = {}
+        self._gives_back = False
         self._claiming = asyncio.Lock()  # held from a claim until `_running` knows it
+        self.service = ServiceTimes()
 
     @property
     def busy(self) -> int:
@@ -71,18 +76,33 @@ class Consumer:
         if running is None:
             return
         if isinstance(message, CancelGeneration):
-            running.cancel()
+            running.cancel(message.sent_at)
         else:
             running.watch(message.node_id, message.offset)
 
-    async def drain(self) -> None:
-        """Give all running answers back, with what they have, within 2.5 s. Call it when no permit comes any more."""
+    async def drain(self, within_s: float = 0.0, hurry: asyncio.Event | None = None) -> None:
+        """Let running answers end by themselves for `within_s` or until `hurry`; then give the rest back, with what
+        they have, within 2.5 s. Call it when no permit comes any more."""
+        if within_s > 0 and self._answering:
+            await self._all_have_ended(within_s, hurry or asyncio.Event())
+        self._gives_back = True
         for running in self._running.values():
             running.drain()
         if self._answering:
-            _, late = await asyncio.wait(self._answering, timeout=_DRAIN_S)
+            _, late = await asyncio.wait(self._answering, timeout=_GIVE_BACK_S)
             for task in late:
                 task.cancel()
+
+    async def _all_have_ended(self, within_s: float, hurry: asyncio.Event) -> None:
+        """Returns when they have, or after `within_s`, or when `hurry` is set."""
+        ended = asyncio.ensure_future(asyncio.wait(self._answering))
+        hurrying = asyncio.ensure_future(hurry.wait())
+        try:
+            waiting: set[asyncio.Future[Any]] = {ended, hurrying}
+            await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+            hurrying.cancel()
 
     async def _answer_one(self, delivery: Delivery) -> None:
         running, claimed = await self._claim()
@@ -98,6 +118,7 @@ class Consumer:
                     await delivery.ack()
                 if ending:
                     await running.announce_end(ending)
+                    await self._account(running, claimed, ending)
             except Exception:  # a fault of ours: three attempts like this, and the person is told
                 log.exception("answer_crashed")
                 await patiently(lambda: self._store.generations.requeue(claimed.id, claimed.attempt))
@@ -108,12 +129,26 @@ class Consumer:
                 del self._running[claimed.id]
                 telemetry.SLOTS_BUSY.labels(self._model.name).set(self.busy)
 
+    async def _account(self, running: RunningGeneration, claimed: Generation, ending: Ending) -> None:
+        """What the answer cost, for limits, fairness and forecasts. Lost if the store is away just now."""
+        if not ending.state.is_final:
+            return
+        tokens = running.tokens
+        self.service.ended(running.seconds, tokens)
+        try:
+            await self._store.usage.add(claimed.user_id, tokens, datetime.now(UTC))
+            await self._store.fairness.correct(claimed.lane, claimed.user_id, tokens - claimed.cost)
+        except StoreUnavailable as error:
+            log.warning("cost_not_counted", extra=fields(reason=str(error)))
+
     async def _claim(self) -> tuple[RunningGeneration | None, Generation | None]:
         """The lane's next generation, registered; waits for a store that is away."""
         while True:
             async with self._claiming:
                 try:
                     claimed = await self._store.generations.claim(self._worker.lane, self._worker.id)
+                    if claimed is not None:
+                        await self._store.fairness.claimed(claimed.lane, claimed.tag)
                 except StoreUnavailable as error:
                     log.warning("claim_delayed", extra=fields(reason=str(error)))
                 else:
@@ -132,6 +167,8 @@ class Consumer:
             deadline_s=self._settings.deadline_s,
         )
         self._running[claimed.id] = running
+        if self._gives_back:
+            running.drain()
         telemetry.SLOTS_BUSY.labels(self._model.name).set(self.busy)
         return running
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 
 from shared.chat import Generation, GenerationState
 from shared.errors import DeadlineExceeded, GenerationCrashed, NunmalError, StoreUnavailable, TooManyAttempts
@@ -57,7 +58,7 @@ class RunningGeneration:
         self._checkpoint_s = checkpoint_s
         self._deadline_s = deadline_s
         self._request_id = f"{claimed.id}.{claimed.attempt}"
-        self._is_cancelled = claimed.cancel_requested
+        self._cancel_asked_at = claimed.cancel_requested_at
         self._is_draining = False
         self._is_lost = False  # another attempt owns the generation now
         self._continues = claimed.model_digest == model.engine.model_digest and bool(claimed.token_ids)
@@ -65,15 +66,16 @@ class RunningGeneration:
         self._kept = len(self._token_ids)  # how many of them the store has
         self._detokenizer = Detokenizer(model.tokenizer, stop_text=model.stop_text)
         self._has_new_token = asyncio.Event()
+        self._prompt_tokens = 0
         self._metrics = AnswerMetrics(model.name, claimed)
         text = claimed.answer if self._continues else ""
         self._stream: AnswerStream = publisher.open(claimed.id, claimed.attempt, text, claimed.listeners)
 
     # From outside, at any time.
 
-    def cancel(self) -> None:
-        """The person pressed stop: the answer ends with what it has."""
-        self._is_cancelled = True
+    def cancel(self, asked_at: datetime) -> None:
+        """The person pressed stop at `asked_at`: the answer ends with what it has."""
+        self._cancel_asked_at = asked_at
         self._model.engine.cancel(self._request_id)
 
     def drain(self) -> None:
@@ -84,6 +86,16 @@ class RunningGeneration:
     def watch(self, node_id: str, offset: int) -> None:
         """A web node shows this answer now and has `offset` code points of it."""
         self._stream.watch(node_id, offset)
+
+    @property
+    def tokens(self) -> int:
+        """What this turn took so far, its prompt included."""
+        return self._prompt_tokens + len(self._token_ids)
+
+    @property
+    def seconds(self) -> float:
+        """Since the claim."""
+        return self._metrics.seconds
 
     # The work, in this order.
 
@@ -118,7 +130,7 @@ class RunningGeneration:
         self._publisher.close(self._stream)
 
     async def _answer(self) -> Ending:
-        if self._is_cancelled:
+        if self._cancel_asked_at is not None:
             return Ending(GenerationState.STOPPED)
         if self._claimed.stalled_attempts > MOST_STALLED_ATTEMPTS:
             return Ending(GenerationState.FAILED, TooManyAttempts(attempts=self._claimed.attempt))
@@ -143,6 +155,7 @@ class RunningGeneration:
             model.engine.context_length,
             sampling.max_new_tokens,
         )
+        self._prompt_tokens = len(prompt)
         await asyncio.to_thread(self._restore_text)
         return Request(
             id=self._request_id,
@@ -157,7 +170,7 @@ class RunningGeneration:
 
     def _obey_early_calls(self) -> None:
         """Cancel and drain may have come before the engine knew the request."""
-        if self._is_cancelled or self._is_draining:
+        if self._cancel_asked_at is not None or self._is_draining:
             self._model.engine.cancel(self._request_id)
 
     def _restore_text(self) -> None:
@@ -181,7 +194,10 @@ class RunningGeneration:
             error = last.error if isinstance(last.error, NunmalError) else GenerationCrashed()
             return Ending(GenerationState.FAILED, error)
         if last.finish_reason == "cancelled":
-            return Ending(GenerationState.STOPPED if self._is_cancelled else GenerationState.QUEUED)
+            if self._cancel_asked_at is None:
+                return Ending(GenerationState.QUEUED)
+            self._metrics.slot_freed(self._cancel_asked_at)
+            return Ending(GenerationState.STOPPED)
         return Ending(GenerationState.DONE)
 
     async def _keep_checkpoints(self) -> None:
@@ -208,8 +224,8 @@ class RunningGeneration:
         if not result.is_current:
             self._is_lost = True
             self._model.engine.cancel(self._request_id)
-        elif result.cancel_requested:
-            self.cancel()
+        elif result.cancel_requested_at is not None:
+            self.cancel(result.cancel_requested_at)
 
     async def _finish(self, ending: Ending) -> bool:
         self._stream.append(self._detokenizer.finish())
@@ -219,7 +235,13 @@ class RunningGeneration:
             token_ids, answer = self._claimed.token_ids, self._claimed.answer
         is_written = await patiently(
             lambda: self._store.generations.finish(
-                self._claimed.id, self._claimed.attempt, ending.state, token_ids, answer, ending.error
+                self._claimed.id,
+                self._claimed.attempt,
+                ending.state,
+                token_ids,
+                answer,
+                ending.error,
+                self._prompt_tokens,
             )
         )
         if is_written:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from shared.errors import StoreUnavailable
 from shared.store import Store
 from shared.telemetry import fields
+from workers.service_times import ServiceTimes
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +25,26 @@ class WorkerIdentity:
 
 
 async def beat_forever(
-    store: Store, worker: WorkerIdentity, busy: Callable[[], int], interval_s: float, is_known: asyncio.Event
+    store: Store,
+    worker: WorkerIdentity,
+    busy: Callable[[], int],
+    service: ServiceTimes,
+    interval_s: float,
+    is_known: asyncio.Event,
 ) -> None:
     """Renew until cancelled; `is_known` is set after the first beat. A store that is away is tried at the next one."""
     while True:
         try:
-            await store.workers.beat(worker.id, worker.lane, worker.model, worker.model_digest, worker.slots, busy())
+            await store.workers.beat(
+                worker.id,
+                worker.lane,
+                worker.model,
+                worker.model_digest,
+                worker.slots,
+                busy(),
+                service.seconds,
+                service.tokens,
+            )
             is_known.set()
         except StoreUnavailable as error:
             log.warning("heartbeat_missed", extra=fields(reason=str(error)))

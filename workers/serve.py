@@ -22,7 +22,7 @@ from shared.prompting import prompt_ids
 from shared.settings import Settings
 from shared.store import Store
 from shared.telemetry import fields
-from shared.topology import lane
+from shared.topology import CHAT_JOBS, lane
 from workers.consumer import Consumer
 from workers.engine.base import Request
 from workers.heartbeat import WorkerIdentity, beat_forever
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-JOB_CLASS = "interactive"
 _SELF_TEST_S = 60.0
 
 
@@ -91,7 +90,7 @@ async def _serve(
 ) -> None:
     worker = WorkerIdentity(
         id=new_id(),
-        lane=lane(JOB_CLASS, model.name),
+        lane=lane(CHAT_JOBS, model.name),
         model=model.name,
         model_digest=model.engine.model_digest,
         slots=settings.worker.slots,
@@ -104,7 +103,9 @@ async def _serve(
         background = [
             tasks.create_task(publisher.run()),
             tasks.create_task(
-                beat_forever(store, worker, lambda: consumer.busy, settings.worker.heartbeat_s, is_known)
+                beat_forever(
+                    store, worker, lambda: consumer.busy, consumer.service, settings.worker.heartbeat_s, is_known
+                )
             ),
             tasks.create_task(recovery.run(store, broker, timedelta(seconds=settings.worker.stale_after_s))),
         ]

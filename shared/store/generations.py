@@ -14,18 +14,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from shared.chat import Generation, GenerationState, SamplingParams
+from shared.chat import Generation, GenerationState, JobClass, SamplingParams
 from shared.errors import NunmalError
 from shared.store.connection import Collection, Document, translated
 from shared.store.times import moment, now
 
 _MOST_WAITING_READ = 1000
-_TIMES = ("created_at", "claimed_at", "first_token_at", "finished_at")
+_TIMES = ("created_at", "cancel_requested_at", "claimed_at", "first_token_at", "finished_at")
 _UNFINISHED = [str(GenerationState.QUEUED), str(GenerationState.RUNNING)]
 
 
@@ -34,7 +34,15 @@ class CheckpointResult:
     """What a worker learns when it writes."""
 
     is_current: bool  # False: another attempt owns the generation now; stop writing
-    cancel_requested: bool  # True: the person pressed stop (the broadcast may have been lost)
+    cancel_requested_at: datetime | None  # when the person pressed stop (the broadcast may have been lost)
+
+
+class Rank(NamedTuple):
+    """Ranks compare in the order of claims."""
+
+    job_class: int
+    tag: float
+    generation_id: str
 
 
 class Generations:
@@ -45,7 +53,7 @@ class Generations:
     async def ensure_indexes(self) -> None:
         for field in ("conversation_id", "user_id", "state", "lane"):
             await self._generations.create_index(field)
-        await self._generations.create_index([("lane", 1), ("state", 1), ("tag", 1)])
+        await self._generations.create_index([("lane", 1), ("state", 1), ("job_class", 1), ("tag", 1)])
 
     # What web asks and reads.
 
@@ -57,6 +65,7 @@ class Generations:
         document["state"] = str(generation.state)
         document["token_ids"] = list(generation.token_ids)
         document["listeners"] = list(generation.listeners)
+        document["job_class"] = int(generation.job_class)
         document["created_at"] = generation.created_at.timestamp()
         document["permit_at"] = now()
         try:
@@ -106,11 +115,13 @@ class Generations:
         return len(await self._generations.find(query, {"_id": 1}).limit(limit).to_list(limit))
 
     @translated
-    async def ahead_of(self, lane: str, tag: float) -> int:
-        """How many waiting generations of the lane have a lower start tag (up to 1,000 are read)."""
+    async def waiting_in(self, lane: str, limit: int) -> list[Rank]:
+        """The lane's waiting generations in the order of their claims; at most `limit` are read."""
         query = {"lane": lane, "state": str(GenerationState.QUEUED)}
-        cursor = self._generations.find(query, {"tag": 1}).limit(_MOST_WAITING_READ)
-        return sum(document["tag"] < tag for document in await cursor.to_list(_MOST_WAITING_READ))
+        cursor = self._generations.find(query, {"job_class": 1, "tag": 1}).limit(limit)
+        return sorted(
+            Rank(document["job_class"], document["tag"], document["_id"]) for document in await cursor.to_list(limit)
+        )
 
     @translated
     async def listen(self, generation_id: str, node_id: str) -> Generation | None:
@@ -127,12 +138,12 @@ class Generations:
         """Mark it; a waiting one is stopped at once. Returns it as it is now, or None if it is not this user's."""
         stopped = await self._generations.find_one_and_update(
             {"_id": generation_id, "user_id": user_id, "state": str(GenerationState.QUEUED)},
-            {"$set": {"state": str(GenerationState.STOPPED), "cancel_requested": True, "finished_at": now()}},
+            {"$set": {"state": str(GenerationState.STOPPED), "cancel_requested_at": now(), "finished_at": now()}},
             return_document=ReturnDocument.AFTER,
         )
         document = stopped or await self._generations.find_one_and_update(
             {"_id": generation_id, "user_id": user_id},
-            {"$set": {"cancel_requested": True}},
+            {"$set": {"cancel_requested_at": now()}},
             return_document=ReturnDocument.AFTER,
         )
         return _generation(document) if document else None
@@ -141,7 +152,7 @@ class Generations:
 
     @translated
     async def claim(self, lane: str, worker_id: str) -> Generation | None:
-        """Take the lane's waiting generation with the lowest start tag, or None. Counts the attempt."""
+        """Take the lane's waiting generation whose turn it is, or None. Counts the attempt."""
         document = await self._generations.find_one_and_update(
             {"lane": lane, "state": str(GenerationState.QUEUED)},
             {
@@ -152,7 +163,7 @@ class Generations:
                 },
                 "$inc": {"attempt": 1, "stalled_attempts": 1},
             },
-            sort=[("tag", 1)],
+            sort=[("job_class", 1), ("tag", 1), ("_id", 1)],
             return_document=ReturnDocument.AFTER,
         )
         return _generation(document) if document else None
@@ -172,10 +183,11 @@ class Generations:
                     "stalled_attempts": 0,
                 }
             },
-            projection={"cancel_requested": 1},
+            projection={"cancel_requested_at": 1},
             return_document=ReturnDocument.AFTER,
         )
-        return CheckpointResult(document is not None, bool(document and document["cancel_requested"]))
+        asked_at = document["cancel_requested_at"] if document else None
+        return CheckpointResult(document is not None, moment(asked_at) if asked_at is not None else None)
 
     @translated
     async def first_token(self, generation_id: str, attempt: int) -> None:
@@ -192,12 +204,14 @@ class Generations:
         token_ids: Sequence[int],
         answer: str,
         error: NunmalError | None = None,
+        prompt_tokens: int = 0,
     ) -> bool:
         """Write the end. False if another attempt owns the generation now."""
         update: dict[str, Any] = {
             "state": str(state),
             "token_ids": list(token_ids),
             "answer": answer,
+            "prompt_tokens": prompt_tokens,
             "finished_at": now(),
         }
         if error is not None:
@@ -246,6 +260,7 @@ def _generation(document: Document) -> Generation:
     values = {name: document[name] for name in Generation.__dataclass_fields__ if name in document}
     values["id"] = document["_id"]
     values["state"] = GenerationState(document["state"])
+    values["job_class"] = JobClass(document["job_class"])
     values["sampling"] = SamplingParams(**document["sampling"])
     values["token_ids"] = tuple(document.get("token_ids", ()))
     values["listeners"] = tuple(document["listeners"])

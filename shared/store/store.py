@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from shared.store.connection import open_client, translated
 from shared.store.conversations import Conversations
+from shared.store.fairness import Fairness
 from shared.store.generations import Generations
 from shared.store.sessions import Sessions
+from shared.store.usage import Usage
 from shared.store.users import Users
 from shared.store.workers import Workers
 
@@ -24,10 +26,20 @@ class Store:
         self.conversations = Conversations(self._database["conversations"])
         self.generations = Generations(self._database["generations"])
         self.workers = Workers(self._database["workers"])
+        self.fairness = Fairness(self._database["fairness"])
+        self.usage = Usage(self._database["usage"])
 
     async def __aenter__(self) -> Store:
         await self.ping()
-        for collection in (self.users, self.sessions, self.conversations, self.generations, self.workers):
+        for collection in (
+            self.users,
+            self.sessions,
+            self.conversations,
+            self.generations,
+            self.workers,
+            self.fairness,
+            self.usage,
+        ):
             await collection.ensure_indexes()
         return self
 

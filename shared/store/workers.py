@@ -23,7 +23,13 @@ class WorkerStatus:
     model_digest: str
     slots: int
     busy: int
+    service_s: float | None  # how long answers hold a slot, in the mean; None: not measured yet
+    answer_tokens: float | None  # how many tokens they take, prompt included
     heartbeat_at: datetime
+
+    @property
+    def free(self) -> int:
+        return max(0, self.slots - self.busy)
 
 
 class Workers:
@@ -35,7 +41,17 @@ class Workers:
         await self._workers.create_index("lane")
 
     @translated
-    async def beat(self, worker_id: str, lane: str, model: str, model_digest: str, slots: int, busy: int) -> None:
+    async def beat(
+        self,
+        worker_id: str,
+        lane: str,
+        model: str,
+        model_digest: str,
+        slots: int,
+        busy: int,
+        service_s: float | None = None,
+        answer_tokens: float | None = None,
+    ) -> None:
         await self._workers.update_one(
             {"_id": worker_id},
             {
@@ -45,6 +61,8 @@ class Workers:
                     "model_digest": model_digest,
                     "slots": slots,
                     "busy": busy,
+                    "service_s": service_s,
+                    "answer_tokens": answer_tokens,
                     "heartbeat_at": now(),
                 }
             },
@@ -77,5 +95,7 @@ def _status(document: Document) -> WorkerStatus:
         model_digest=document["model_digest"],
         slots=document["slots"],
         busy=document["busy"],
+        service_s=document["service_s"],
+        answer_tokens=document["answer_tokens"],
         heartbeat_at=moment(document["heartbeat_at"]),
     )

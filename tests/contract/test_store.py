@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.chat import AccountRole, Generation, GenerationState, SamplingParams
+from shared.chat import AccountRole, Generation, GenerationState, JobClass, SamplingParams
 from shared.errors import EmailTaken, GenerationCrashed, StoreUnavailable
 from shared.ids import new_id
 from shared.store import Store
+from shared.store.usage import UsedTokens
 from tests.factories import LANE, generation
 
 
@@ -164,7 +165,7 @@ class TestGenerations:
         tags = [5.0, 1.0, 3.0]
         for tag in tags:
             await store.generations.add(generation(tag=tag))
-        await store.generations.add(generation(tag=0.0, lane="interactive.other"))
+        await store.generations.add(generation(tag=0.0, lane="chat.other"))
 
         claimed = [await store.generations.claim(LANE, "worker") for _ in range(4)]
 
@@ -190,7 +191,7 @@ class TestGenerations:
     async def test_checkpoint_is_what_the_next_claim_continues_from(self, store: Store) -> None:
         first = await self._claimed(store)
         result = await store.generations.checkpoint(first.id, first.attempt, [5, 6], "안녕", "digest")
-        assert (result.is_current, result.cancel_requested) == (True, False)
+        assert (result.is_current, result.cancel_requested_at) == (True, None)
         assert await store.generations.requeue(first.id, first.attempt)
 
         second = await store.generations.claim(LANE, "other")
@@ -253,9 +254,10 @@ class TestGenerations:
         assert stopped is not None
         assert stopped.state is GenerationState.STOPPED
         assert marked is not None
-        assert (marked.state, marked.cancel_requested) == (GenerationState.RUNNING, True)
+        assert marked.state is GenerationState.RUNNING
+        assert marked.cancel_requested_at is not None
         result = await store.generations.checkpoint(running.id, running.attempt, [1], "가", "digest")
-        assert result.cancel_requested
+        assert result.cancel_requested_at == marked.cancel_requested_at
         assert await store.generations.claim(LANE, "worker") is None
 
     async def test_foreign_answer_cannot_be_stopped(self, store: Store) -> None:
@@ -265,7 +267,7 @@ class TestGenerations:
 
         found = await store.generations.get(turn.id)
         assert found is not None
-        assert not found.cancel_requested
+        assert found.cancel_requested_at is None
 
     async def test_listener_named_before_or_after_the_claim_is_seen(self, store: Store) -> None:
         asked = generation()
@@ -283,12 +285,20 @@ class TestGenerations:
         assert again is not None
         assert again.listeners == ("node one", "node two")
 
-    async def test_position_counts_lower_tags_of_the_same_lane(self, store: Store) -> None:
-        for tag in (1.0, 2.0, 3.0):
-            await store.generations.add(generation(tag=tag))
-        await store.generations.add(generation(tag=0.5, lane="interactive.other"))
+    async def test_line_is_in_the_order_of_claims(self, store: Store) -> None:
+        bulk = generation(tag=0.0, job_class=JobClass.BULK)
+        late = generation(tag=3.0)
+        early, twin = sorted((generation(tag=1.0) for _ in range(2)), key=lambda turn: turn.id)
+        for turn in (bulk, twin, late, early):
+            await store.generations.add(turn)
+        await store.generations.add(generation(tag=0.5, lane="chat.other"))
 
-        assert await store.generations.ahead_of(LANE, 3.0) == 2
+        line = await store.generations.waiting_in(LANE, limit=10)
+        claims = [await store.generations.claim(LANE, "worker") for _ in range(4)]
+
+        assert [rank.generation_id for rank in line] == [early.id, twin.id, late.id, bulk.id]
+        assert [turn.id for turn in claims if turn] == [rank.generation_id for rank in line]
+        assert await store.generations.waiting_in(LANE, limit=10) == []
 
     async def test_branch_leads_from_the_first_question_to_the_leaf(self, store: Store) -> None:
         conversation_id = new_id()
@@ -328,7 +338,7 @@ class TestGenerations:
         soon = datetime.now(UTC) + timedelta(seconds=1)
 
         assert [turn.id for turn in await store.generations.waiting_since(soon, [LANE])] == [early.id, late.id]
-        assert await store.generations.waiting_since(soon, ["interactive.other"]) == []
+        assert await store.generations.waiting_since(soon, ["chat.other"]) == []
         assert await store.generations.waiting_since(datetime.now(UTC) - timedelta(minutes=1), [LANE]) == []
 
     async def _claimed(self, store: Store) -> Generation:
@@ -341,7 +351,96 @@ class TestGenerations:
         return turn
 
 
+class TestFairness:
+    async def test_who_asked_much_waits_behind_their_own_questions(self, store: Store) -> None:
+        tags = [await store.fairness.start_tag(LANE, "much", 100) for _ in range(3)]
+
+        assert tags == [0.0, 100.0, 200.0]
+        assert await store.fairness.start_tag(LANE, "little", 100) == 0.0
+        assert await store.fairness.start_tag("chat.other", "much", 100) == 0.0
+
+    async def test_who_was_away_begins_at_the_present(self, store: Store) -> None:
+        await store.fairness.start_tag(LANE, "early", 10)
+        await store.fairness.claimed(LANE, 500.0)
+        await store.fairness.claimed(LANE, 400.0)  # time never goes back
+
+        assert await store.fairness.start_tag(LANE, "early", 10) == 500.0
+        assert await store.fairness.start_tag(LANE, "new", 10) == 500.0
+
+    async def test_real_cost_moves_the_next_question(self, store: Store) -> None:
+        await store.fairness.start_tag(LANE, "one", 100)
+        await store.fairness.correct(LANE, "one", 50)
+
+        assert await store.fairness.start_tag(LANE, "one", 100) == 150.0
+
+    async def test_questions_asked_at_once_never_share_their_turn(self, store: Store) -> None:
+        tags = await asyncio.gather(*(store.fairness.start_tag(LANE, "one", 10) for _ in range(20)))
+
+        assert sorted(tags) == [10.0 * number for number in range(20)]
+
+    async def test_served_users_are_forgotten_and_others_are_not(self, store: Store) -> None:
+        await store.fairness.start_tag(LANE, "served", 10)
+        await store.fairness.start_tag(LANE, "waits", 1000)
+        await store.fairness.claimed(LANE, 100.0)
+
+        await store.fairness.sweep()
+
+        assert await store.fairness.start_tag(LANE, "served", 10) == 100.0
+        assert await store.fairness.start_tag(LANE, "waits", 10) == 1000.0
+
+    async def test_hundred_questions_of_one_delay_another_by_one(self, store: Store) -> None:
+        for _ in range(100):
+            tag = await store.fairness.start_tag(LANE, "much", 50)
+            await store.generations.add(generation(user_id="much", tag=tag))
+        for _ in range(10):
+            assert (claimed := await store.generations.claim(LANE, "worker"))
+            await store.fairness.claimed(LANE, claimed.tag)
+
+        tag = await store.fairness.start_tag(LANE, "little", 50)
+        await store.generations.add(generation(user_id="little", tag=tag))
+        claims = [await store.generations.claim(LANE, "worker") for _ in range(2)]
+
+        assert "little" in [turn.user_id for turn in claims if turn]
+
+
+class TestUsage:
+    async def test_tokens_are_counted_by_minute_and_by_day_in_seoul(self, store: Store) -> None:
+        noon = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
+        await store.usage.add("one", 10, noon - timedelta(minutes=1))
+        await store.usage.add("one", 20, noon)
+        await store.usage.add("one", 5, noon)
+        await store.usage.add("two", 99, noon)
+
+        assert await store.usage.of("one", noon) == UsedTokens(today=35, this_minute=25, last_minute=10)
+        assert (await store.usage.of("one", noon + timedelta(minutes=1))).last_minute == 25
+
+    async def test_day_begins_at_midnight_in_seoul(self, store: Store) -> None:
+        midnight = datetime(2026, 5, 1, 15, 0, tzinfo=UTC)
+        await store.usage.add("one", 10, midnight - timedelta(seconds=1))
+        await store.usage.add("one", 1, midnight)
+
+        assert (await store.usage.of("one", midnight - timedelta(seconds=1))).today == 10
+        assert (await store.usage.of("one", midnight + timedelta(hours=23))).today == 1
+
+    async def test_old_counts_are_forgotten(self, store: Store) -> None:
+        long_ago = datetime.now(UTC) - timedelta(days=60)
+        await store.usage.add("one", 10, long_ago)
+        await store.usage.add("one", 10, datetime.now(UTC))
+
+        await store.usage.sweep()
+
+        assert (await store.usage.of("one", long_ago)).today == 0
+        assert (await store.usage.of("one", datetime.now(UTC))).today == 10
+
+
 class TestWorkers:
+    async def test_measured_times_travel_with_the_heartbeat(self, store: Store) -> None:
+        await store.workers.beat("one", LANE, "test", "digest", 4, 1, service_s=2.5, answer_tokens=80.0)
+
+        (alive,) = await store.workers.alive(timedelta(seconds=60), LANE)
+
+        assert (alive.service_s, alive.answer_tokens, alive.free) == (2.5, 80.0, 3)
+
     async def test_worker_lives_as_long_as_its_heartbeat_is_fresh(self, store: Store) -> None:
         await store.workers.beat("one", LANE, "test", "digest", slots=4, busy=1)
 
@@ -349,7 +448,7 @@ class TestWorkers:
 
         assert (alive.id, alive.slots, alive.busy) == ("one", 4, 1)
         assert await store.workers.alive(timedelta(0)) == []
-        assert await store.workers.alive(timedelta(seconds=60), "interactive.other") == []
+        assert await store.workers.alive(timedelta(seconds=60), "chat.other") == []
 
     async def test_worker_that_leaves_is_gone_at_once(self, store: Store) -> None:
         await store.workers.beat("one", LANE, "test", "digest", slots=4, busy=1)

@@ -22,7 +22,7 @@ from tests.web_visitor import PASSWORD, web_settings
 from web.listening import address_of, listening
 from web.serve import serve_web
 
-LANE = "interactive.test"
+LANE = "chat.test"
 _ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),

@@ -28,7 +28,7 @@ from workers.open_model import open_model
 from workers.serve import serve_worker
 from workers.served_model import ServedModel
 
-LANE = "interactive.tiny"
+LANE = "chat.tiny"
 NODE = "node-1"
 GREEDY = SamplingParams(temperature=0.0, max_new_tokens=40)
 DRAWN = SamplingParams(temperature=1.0, top_k=50, top_p=0.95, max_new_tokens=40)

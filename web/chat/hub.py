@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 from shared.broker.base import Broker
 from shared.chat import GenerationState
@@ -18,6 +17,7 @@ from shared.errors import BrokerUnavailable
 from shared.messages import GenerationChanged, TokensGenerated, WatchGeneration
 from shared.store import Store
 from shared.telemetry import fields
+from web.chat.line import Lines, rank_of
 from web.chat.live import LiveAnswer
 
 log = logging.getLogger(__name__)
@@ -40,13 +40,13 @@ class _Watched:
 
 
 class Hub:
-    """One per web node. `stale_after_s`: a worker silent for longer is lost."""
+    """One per web node."""
 
-    def __init__(self, store: Store, broker: Broker, node_id: str, stale_after_s: float) -> None:
+    def __init__(self, store: Store, broker: Broker, lines: Lines, node_id: str) -> None:
         self._store = store
         self._broker = broker
+        self._lines = lines
         self._node_id = node_id
-        self._stale_after = timedelta(seconds=stale_after_s)
         self._watched: dict[str, _Watched] = {}
         self.is_closing = False
 
@@ -137,12 +137,11 @@ class Hub:
         generation = answer.generation
         if generation is None:
             return
-        alive = await self._store.workers.alive(self._stale_after, generation.lane)
+        line = await self._lines.of(generation.lane)
         if answer.state is GenerationState.QUEUED:
-            answer.has_worker = bool(alive)
-            answer.ahead = await self._store.generations.ahead_of(generation.lane, generation.tag)
+            answer.place = line.place(rank_of(generation))
         else:
-            answer.has_worker = any(worker.id == generation.worker_id for worker in alive)
+            answer.has_worker = line.is_working(generation.worker_id)
 
     async def _ask_worker(self, answer: LiveAnswer) -> None:
         generation = answer.generation

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from shared.chat import Generation, GenerationState
 from shared.messages import Frame
 from web.chat.blocks import Block, finished_blocks
+from web.chat.line import Place
 from web.chat.markdown import render
 
 _LONG = 20_000  # code points; longer text is parsed and rendered in a thread
@@ -42,7 +43,7 @@ class LiveAnswer:
         self.generation: Generation | None = None  # as last read from the store
         self.is_gone = False  # its conversation was deleted
         self.is_stale = True  # the store knows more than we do
-        self.ahead = 0  # questions that wait before this one
+        self.place = Place(ahead=0, wait_s=None, has_worker=True)  # where it waits
         self.has_worker = True  # one that answers, or could
         self.changed = asyncio.Event()
         self._cursors: set[Cursor] = set()
@@ -65,9 +66,8 @@ class LiveAnswer:
         """`queued` means never begun: an answer that waits for another worker still reads as running."""
         if self.is_gone:
             return GenerationState.STOPPED
-        if self.state is GenerationState.QUEUED and self.attempt > 0:
-            return GenerationState.RUNNING
-        return self.state
+        is_waiting_again = self.state is GenerationState.QUEUED and self.attempt > 0
+        return GenerationState.RUNNING if is_waiting_again else self.state
 
     @property
     def tail_start(self) -> int:

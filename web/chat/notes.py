@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from shared.chat import Generation, GenerationState
+from web.chat.line import Place
 from web.chat.live import LiveAnswer
 from web.words import Words
+
+_SOON_S = 1.0
 
 
 def note_of_live(answer: LiveAnswer, words: Words) -> str:
@@ -14,17 +17,21 @@ def note_of_live(answer: LiveAnswer, words: Words) -> str:
     if answer.generation is not None and answer.is_over:
         return note_of_final(answer.generation, words)
     if answer.state is GenerationState.QUEUED:
-        return note_of_waiting(answer.attempt, answer.ahead, words, has_worker=answer.has_worker)
+        return note_of_waiting(answer.attempt, answer.place, words)
     return "" if answer.has_worker else words("note.resuming")
 
 
-def note_of_waiting(attempt: int, ahead: int, words: Words, *, has_worker: bool) -> str:
-    """For a waiting answer: `ahead` questions come before it."""
-    if not has_worker:
+def note_of_waiting(attempt: int, place: Place, words: Words) -> str:
+    """For a waiting answer."""
+    if not place.has_worker:
         return words("note.no_worker")
     if attempt > 0:
         return words("note.resuming")
-    return words("note.ahead", count=ahead) if ahead else words("note.next")
+    if place.wait_s is None:
+        return words("note.place", place=place.ahead + 1)
+    if place.wait_s < _SOON_S:
+        return words("note.next")
+    return words("note.place_and_wait", place=place.ahead + 1, wait=words.duration(place.wait_s))
 
 
 def note_of_final(generation: Generation, words: Words) -> str:

@@ -6,7 +6,7 @@ from quart import Blueprint, Response, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from shared.chat import User
-from shared.errors import Busy, InputError, NunmalError, QueueFull, TooManyAnswers
+from shared.errors import Busy, InputError, LimitReached, NunmalError, QueueFull
 from shared.ids import new_id
 from web.chat.hub import Hub
 from web.chat.service import ChatService, OpenConversation
@@ -52,7 +52,7 @@ def chat_blueprint(
         opened = await service.open(user, conversation_id) if conversation_id else None
         try:
             generation = await service.ask(user, conversation_id, form["generation_id"], form["message"])
-        except (InputError, Busy, TooManyAnswers, QueueFull) as error:
+        except (InputError, Busy, LimitReached, QueueFull) as error:
             return await page(user, opened, form["message"], error)
         return redirect(f"/chat/{generation.conversation_id}", 303)
 

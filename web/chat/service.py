@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.broker.base import Broker
-from shared.chat import Conversation, Generation, GenerationState, User
+from shared.chat import Conversation, Generation, GenerationState, JobClass, User
 from shared.errors import (
     BrokerUnavailable,
     Busy,
@@ -23,24 +22,20 @@ from shared.errors import (
     MessageTooLong,
     NotFound,
     QueueFull,
-    TooManyAnswers,
 )
 from shared.ids import is_id, new_id
 from shared.messages import CancelGeneration, GenerateReply, GenerationChanged
 from shared.store import Store
+from shared.store.generations import Rank
 from shared.telemetry import fields
+from web.chat.limits import Limits, moved_on_s
+from web.chat.line import Line, Lines
 from web.chat.titles import title_of
 from web.forms import tidy
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class ChatLimits:
-    """Longest message in characters; answers one person may have waiting or running."""
-
-    message_max_chars: int
-    answers_per_user: int
+_UNMEASURED_TOKENS = 256.0  # what an answer is taken to cost before any has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +47,17 @@ class OpenConversation:
 
 
 class ChatService:
-    """The use cases. `lane`: where questions are queued."""
+    """The use cases. `lane`: where questions are queued. `most_chars`: of one message."""
 
-    def __init__(self, store: Store, broker: Broker, lane: str, limits: ChatLimits) -> None:
+    def __init__(
+        self, store: Store, broker: Broker, lines: Lines, limits: Limits, *, lane: str, most_chars: int
+    ) -> None:
         self._store = store
         self._broker = broker
-        self._lane = lane
+        self._lines = lines
         self._limits = limits
+        self._lane = lane
+        self._most_chars = most_chars
         self._asking: set[asyncio.Task[Generation]] = set()
 
     async def close(self) -> None:
@@ -86,13 +85,13 @@ class ChatService:
 
         Raises: MessageEmpty, MessageTooLong, MessageInvalid, NotFound
                 Busy: the conversation's last answer is not finished
-                TooManyAnswers, QueueFull: nothing was kept
+                LimitReached, QueueFull: nothing was kept
         """
-        question = tidy(message, self._limits.message_max_chars).strip("\n")
+        question = tidy(message, self._most_chars).strip("\n")
         if not question.strip():
             raise MessageEmpty
-        if len(question) > self._limits.message_max_chars:
-            raise MessageTooLong(length=len(question), limit=self._limits.message_max_chars)
+        if len(question) > self._most_chars:
+            raise MessageTooLong(length=len(question), limit=self._most_chars)
         generation_id = generation_id or new_id()
         if not is_id(generation_id):
             raise MessageInvalid
@@ -109,7 +108,7 @@ class ChatService:
 
     async def rename(self, user: User, conversation_id: str, title: str) -> None:
         """An empty title changes nothing. Raises NotFound, MessageInvalid."""
-        title = title_of(tidy(title, self._limits.message_max_chars))
+        title = title_of(tidy(title, self._most_chars))
         await self._get(user, conversation_id)
         if title:
             await self._store.conversations.rename(conversation_id, user.id, title)
@@ -142,7 +141,11 @@ class ChatService:
                 raise NotFound
             await self._place(earlier, is_new=False)
             return earlier
-        await self._require_room(user, conversation)
+        line = await self._lines.of(self._lane)
+        await self._require_room(user, conversation, line)
+        cost = len(question) + (line.answer_tokens or _UNMEASURED_TOKENS)
+        tag = await self._store.fairness.start_tag(self._lane, user.id, cost)
+        rank = Rank(int(JobClass.INTERACTIVE), tag, generation_id)
         generation = Generation(
             id=generation_id,
             conversation_id=conversation.id if conversation else generation_id,
@@ -152,23 +155,25 @@ class ChatService:
             lane=self._lane,
             state=GenerationState.QUEUED,
             seed=secrets.randbits(63),
-            tag=time.time(),
+            job_class=JobClass.INTERACTIVE,
+            tag=tag,
+            cost=cost,
+            forecast_s=line.place(rank).wait_s,
             created_at=datetime.now(UTC),
         )
         is_new = await self._store.generations.add(generation)
+        self._lines.forget(generation.lane)
         await self._place(generation, is_new=is_new)
         if is_new:
             await self._publish(generation)
         return generation
 
-    async def _require_room(self, user: User, conversation: Conversation | None) -> None:
+    async def _require_room(self, user: User, conversation: Conversation | None, line: Line) -> None:
         if conversation and conversation.leaf_id:
             leaf = await self._store.generations.get(conversation.leaf_id)
             if leaf is not None and not leaf.state.is_final:
                 raise Busy
-        limit = self._limits.answers_per_user
-        if await self._store.generations.unfinished_of_user(user.id, limit) >= limit:
-            raise TooManyAnswers(limit=limit)
+        await self._limits.require_room(user.id, line)
 
     async def _place(self, turn: Generation, *, is_new: bool) -> None:
         """Make it the end of its conversation. Raises Busy, and takes it back, if another question was quicker."""
@@ -188,7 +193,7 @@ class ChatService:
             await self._broker.publish_permit(turn.lane, GenerateReply(generation_id=turn.id))
         except BrokerUnavailable:
             log.warning("permit_waits_for_broker", extra=fields(generation_id=turn.id))
-        except QueueFull:
+        except QueueFull as error:
             if not await self._taken_back(turn):
                 return  # a worker that was free has it already
             if _begins_conversation(turn):
@@ -196,7 +201,7 @@ class ChatService:
             else:
                 assert turn.parent_id is not None  # only the first turn of a conversation has no parent
                 await self._store.conversations.move_leaf(turn.conversation_id, turn.user_id, turn.id, turn.parent_id)
-            raise
+            raise QueueFull(retry_after_s=moved_on_s(await self._lines.of(turn.lane))) from error
 
     async def _taken_back(self, turn: Generation) -> bool:
         """Remove it unless a worker has claimed it; True if it is gone."""

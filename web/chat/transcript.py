@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from markupsafe import Markup
 
 from shared.chat import Generation, GenerationState
-from shared.store import Store
 from web.chat.blocks import Block, finished_blocks
+from web.chat.line import Lines
 from web.chat.markdown import render
 from web.chat.notes import note_of_final, note_of_waiting
 from web.words import Words
@@ -44,11 +44,10 @@ class TurnView:
 
 
 class Transcripts:
-    """Builds views. `stale_after_s`: a worker silent for longer is lost."""
+    """Builds views."""
 
-    def __init__(self, store: Store, stale_after_s: float) -> None:
-        self._store = store
-        self._stale_after = timedelta(seconds=stale_after_s)
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
 
     async def of(self, turns: list[Generation], words: Words) -> list[TurnView]:
         notes = [await self._note(turn, words) for turn in turns]
@@ -61,9 +60,7 @@ class Transcripts:
             return note_of_final(turn, words)
         if turn.state is GenerationState.RUNNING:
             return ""
-        alive = await self._store.workers.alive(self._stale_after, turn.lane)
-        ahead = await self._store.generations.ahead_of(turn.lane, turn.tag)
-        return note_of_waiting(turn.attempt, ahead, words, has_worker=bool(alive))
+        return note_of_waiting(turn.attempt, await self._lines.place(turn), words)
 
 
 def _views(turns: list[Generation], notes: list[str]) -> list[TurnView]:
@@ -74,11 +71,10 @@ def _view(turn: Generation, note: str) -> TurnView:
     is_over = turn.state.is_final
     blocks = [] if is_over else finished_blocks(turn.answer)
     open_start = blocks[-1].end if blocks else 0
-    was_begun = turn.state is GenerationState.QUEUED and turn.attempt > 0
     return TurnView(
         id=turn.id,
         question=turn.question,
-        state=GenerationState.RUNNING if was_begun else turn.state,
+        state=turn.shown_state,
         html=Markup(render(turn.answer)) if is_over else Markup(),  # noqa: S704  # sanitised by render
         blocks=blocks,
         open_text="" if is_over else turn.answer[open_start:],

@@ -6,6 +6,7 @@ short 해요체 without blame; English is written, not translated.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,10 +43,20 @@ class Words:
 
     def explain_code(self, code: str | None, facts: Mapping[str, object]) -> str:
         """The same for an error that was stored; a code we do not know reads as an internal error."""
+        if "retry_after_s" in facts:
+            facts = {**facts, "wait": self.duration(float(str(facts["retry_after_s"])))}
         try:
             return self(f"error.{code}", **facts)
         except KeyError:
             return self("error.internal")
+
+    def duration(self, seconds: float) -> str:
+        """About how long, in the largest unit that fits."""
+        if seconds < 60:
+            return self("duration.seconds", count=max(1, math.ceil(seconds)))
+        if seconds < 3600:
+            return self("duration.minutes", count=round(seconds / 60))
+        return self("duration.hours", count=round(seconds / 3600))
 
 
 def load_words() -> dict[str, Words]:

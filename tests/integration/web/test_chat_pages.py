@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from quart import Quart
@@ -15,9 +16,10 @@ from shared.errors import BrokerUnavailable, QueueFull
 from shared.ids import new_id
 from shared.store import Store
 from tests.scripted_worker import Say, ScriptedWorker, Unsayable
-from tests.web_visitor import WebVisitor, parse_events, text_of
+from tests.web_visitor import WebVisitor, parse_events, text_of, web_settings
+from web.app import create_app
 
-LANE = "interactive.test"
+LANE = "chat.test"
 
 
 def _saying(*pieces: str) -> Say:
@@ -73,16 +75,17 @@ async def test_the_first_message_moves_to_its_conversation_and_is_answered(
 
 
 async def test_a_waiting_answer_is_empty_and_its_line_stands_beside_it(person: WebVisitor, store: Store) -> None:
-    await store.workers.beat("busy", LANE, "test", "0", 1, 1)
+    await store.workers.beat("busy", LANE, "test", "0", 1, 1, service_s=90.0)
     await person.ask("하나")
     first = person.page
     await person.get("/chat")
     await person.ask("둘")
 
     assert re.search(
-        r'data-note>곧 시작해요.</p>\s*<div class="answer" data-role="assistant" data-state="queued"></div>', first
+        r'data-note>대기 1번째, 약 2분</p>\s*<div class="answer" data-role="assistant" data-state="queued"></div>',
+        first,
     )
-    assert "앞에 1명이 기다려요." in person.page
+    assert "대기 2번째, 약 3분" in person.page
 
 
 async def test_without_a_worker_the_page_says_so_and_the_message_is_answered_when_one_comes(
@@ -206,9 +209,50 @@ async def test_a_person_may_have_so_many_answers_under_way(person: WebVisitor, s
     response = await person.ask("하나 더")
 
     assert response.status_code == 429
-    assert "한 번에 4개까지" in person.page
+    assert "한 번에 4개까지 물어볼 수 있어요. 약 5초 뒤에" in person.page
     assert "하나 더</textarea>" in person.page
     assert len(await _turns(store)) == 4
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [("tokens_per_minute", "1분에 100토큰까지 쓸 수 있어요. 약 "), ("tokens_per_day", "밤 12시에 초기화되니 약 ")],
+)
+async def test_who_has_used_up_their_tokens_is_told_when_they_may_go_on(
+    store: Store, memory_broker: MemoryBroker, limit: str, sentence: str
+) -> None:
+    settings = web_settings(web={"bcrypt_rounds": 4, limit: 100})
+    person = WebVisitor(create_app(settings, memory_broker, store, node_id="node"))
+    await person.sign_up()
+    assert (await person.ask("하나")).status_code == 303
+    (turn,) = await _turns(store)
+    await store.usage.add(turn["user_id"], 100, datetime.now(UTC))
+    await person.get("/chat")
+
+    response = await person.ask("하나 더")
+
+    assert response.status_code == 429
+    assert 0 < int(response.headers["Retry-After"]) <= 24 * 3600
+    assert sentence in person.page
+    assert "하나 더</textarea>" in person.page
+    assert len(await _turns(store)) == 1
+    await person.get("/usage")
+    assert "100 가운데 100" in person.page
+
+
+async def test_a_full_waiting_room_says_how_long_it_takes(store: Store, memory_broker: MemoryBroker) -> None:
+    await store.workers.beat("busy", LANE, "test", "0", 1, 1, service_s=300.0)
+    person = WebVisitor(create_app(web_settings(web={"waiting_room": 1}), memory_broker, store, node_id="node"))
+    await person.sign_up()
+    await person.ask("하나")
+    await person.get("/chat")
+
+    response = await person.ask("하나 더")
+
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "30")
+    assert "약 30초 뒤에 다시 보내 주세요." in person.page
+    assert "하나 더</textarea>" in person.page
+    assert len(await _turns(store)) == 1
 
 
 @pytest.mark.parametrize("is_first", [True, False])

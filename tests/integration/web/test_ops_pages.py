@@ -18,13 +18,13 @@ async def test_healthz_answers_while_the_loop_turns(visitor: WebVisitor) -> None
 
 async def test_readyz_tells_the_workers_state_without_needing_one(visitor: WebVisitor, store: Store) -> None:
     before = await (await visitor.get("/readyz")).get_json()
-    await store.workers.beat("w", "interactive.test", "test", "0", 8, 3)
+    await store.workers.beat("w", "chat.test", "test", "0", 8, 3)
     response = await visitor.get("/readyz")
     after = await response.get_json()
 
     assert response.status_code == 200
-    assert before["workers"] == {"lane": "interactive.test", "alive": 0, "slots": 0, "busy": 0}
-    assert after["workers"] == {"lane": "interactive.test", "alive": 1, "slots": 8, "busy": 3}
+    assert before["workers"] == {"lane": "chat.test", "alive": 0, "slots": 0, "busy": 0}
+    assert after["workers"] == {"lane": "chat.test", "alive": 1, "slots": 8, "busy": 3}
 
 
 async def test_readyz_needs_the_store(visitor: WebVisitor, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from tests.scripted_worker import ScriptedWorker
 from tests.web_visitor import Event, WebVisitor, parse_events, text_of, web_settings
 from web.app import create_app, end_streams
 from web.chat.hub import Hub
+from web.chat.line import Lines
 from web.chat.stream import Position, StreamTimes, answer_events, parse_position
 from web.words import load_words
 
@@ -67,7 +68,7 @@ class Watched:
 async def watched(store: Store, memory_broker: MemoryBroker) -> AsyncIterator[Watched]:
     asked = generation()
     await store.generations.add(asked)
-    watched = Watched(Hub(store, memory_broker, "node", 2.0), store, memory_broker, asked)
+    watched = Watched(Hub(store, memory_broker, Lines(store, 2.0), "node"), store, memory_broker, asked)
     yield watched
     for stream in watched.streams:
         await stream.aclose()
@@ -165,16 +166,16 @@ async def test_an_answer_that_is_over_is_sent_at_once(watched: Watched) -> None:
 
 
 async def test_who_is_ahead_is_told_and_counted_down(watched: Watched) -> None:
-    await watched.store.workers.beat("w", LANE, "test", "0", 1, 1)
+    await watched.store.workers.beat("w", LANE, "test", "0", 1, 1, service_s=4.0)
     earlier = generation(tag=watched.generation.tag - 1)
     await watched.store.generations.add(earlier)
     stream = watched.events()
     events = await _until(stream, _is("state"))
-    await watched.store.workers.beat("w", LANE, "test", "0", 1, 1)
+    await watched.store.workers.beat("w", LANE, "test", "0", 1, 1, service_s=4.0)
     await watched.claim()
     events += await _until(stream, _is("state"))
 
-    assert [event.data["note"] for event in events] == ["앞에 1명이 기다려요.", "곧 시작해요."]
+    assert [event.data["note"] for event in events] == ["대기 2번째, 약 8초", "대기 1번째, 약 4초"]
 
 
 async def test_a_lost_worker_is_noted_and_the_text_stays(watched: Watched) -> None:
@@ -190,7 +191,7 @@ async def test_a_lost_worker_is_noted_and_the_text_stays(watched: Watched) -> No
     await watched.frame(3, "라", attempt=2)
     events += await _until(stream, _is("text"))
 
-    assert events[0].data["note"] == "답하던 곳과 연결이 끊겼어요. 이어서 쓸게요."
+    assert events[0].data["note"] == "다른 작업자에서 이어 쓰는 중이에요."
     assert waiting[-1].data["state"] == "running"
     assert text_of(events) == "가나다라"
 
