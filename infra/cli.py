@@ -1,4 +1,4 @@
-"""The command `nunmal`: up (everything in one process), web, worker.
+"""The command `nunmal`: up (everything in one process), web, worker, fleet (several workers).
 
 Exit codes: 0 ended as asked, 1 a service it needs is away, 2 it was set up wrongly. One line says why.
 """
@@ -10,8 +10,9 @@ import os
 import sys
 from collections.abc import Iterator
 
+from infra.gpus import gpu_name
 from shared.errors import ConfigError, ModelError, NunmalError
-from shared.settings import Settings, load_settings
+from shared.settings import Settings, load_settings, pin_gpu
 
 
 def main() -> None:
@@ -30,7 +31,8 @@ def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         web = {name: value for name in ("host", "port") if (value := getattr(options, name, None)) is not None}
-        _start(options.command, load_settings(web=web))
+        worker = {"device": "cuda"} if getattr(options, "gpu", None) is not None else {}
+        _start(options, load_settings(web=web, worker=worker))
     except KeyboardInterrupt:
         return 130
     except NunmalError as error:
@@ -48,20 +50,26 @@ def _explain(error: NunmalError) -> int:
     return 2 if isinstance(error, ConfigError | ModelError) else 1
 
 
-def _start(command: str, settings: Settings) -> None:
+def _start(options: argparse.Namespace, settings: Settings) -> None:
     # Each room is imported only when it is asked for: `nunmal web` runs without torch.
-    if command == "up":
+    if options.command == "up":
         from infra.up import up
 
         up(settings)
-    elif command == "web":
+    elif options.command == "web":
         from web.__main__ import main as serve_web
 
         serve_web(settings)
+    elif options.command == "fleet":
+        from infra.fleet import fleet
+
+        fleet(settings, gpus=options.gpus, workers=options.workers)
     else:
+        if options.gpu is not None:
+            pin_gpu(gpu_name(options.gpu))  # before torch is imported
         from workers.__main__ import main as serve_worker
 
-        serve_worker(settings)
+        serve_worker(settings, is_supervised=options.supervised)
 
 
 def _leaves(group: BaseExceptionGroup[NunmalError]) -> Iterator[NunmalError]:
@@ -72,6 +80,18 @@ def _leaves(group: BaseExceptionGroup[NunmalError]) -> Iterator[NunmalError]:
             yield error
 
 
+def _count_from_0(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+    return int(text)
+
+
+def _count_from_1(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nunmal",
@@ -80,8 +100,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="web, one worker, broker and store together, for one machine")
     web = commands.add_parser("web", help="one web node; needs NUNMAL_BROKER_URL, NUNMAL_STORE_URL, NUNMAL_SECRET_KEY")
-    commands.add_parser("worker", help="one worker; needs NUNMAL_BROKER_URL and NUNMAL_STORE_URL")
+    worker = commands.add_parser("worker", help="one worker; needs NUNMAL_BROKER_URL and NUNMAL_STORE_URL")
+    worker.add_argument("--gpu", type=_count_from_0, metavar="N", help="run on this GPU, as nvidia-smi counts them")
+    worker.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)  # infra/fleet.py holds its stdin
+    fleet = commands.add_parser("fleet", help="several workers, restarted when one dies; needs what a worker needs")
+    places = fleet.add_mutually_exclusive_group(required=True)
+    places.add_argument("--gpus", metavar="all|0,2", help="one worker on each of these GPUs")
+    places.add_argument("--workers", type=_count_from_1, metavar="N", help="N workers that share the CPU cores")
     for command in (up, web):
         command.add_argument("--host", help="address to serve on (NUNMAL_WEB__HOST)")
         command.add_argument("--port", type=int, help="port to serve on, 0 for a free one (NUNMAL_WEB__PORT)")
     return parser
+
+
+if __name__ == "__main__":
+    main()

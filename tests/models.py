@@ -6,14 +6,17 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from shared.settings import REFERENCE_MODEL, Settings
 
+_SHAPE: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 
-def babbling_model(directory: Path, *, max_new_tokens: int) -> Path:
+
+def babbling_model(directory: Path, *, max_new_tokens: int, shape: dict[str, Any] = _SHAPE) -> Path:
     """A tiny Llama that always writes `max_new_tokens` tokens of Hangul nonsense, and nothing that is Markdown.
 
     The first hidden feature is the same everywhere, and the output layer reads it as "never" for all other tokens.
@@ -25,13 +28,10 @@ def babbling_model(directory: Path, *, max_new_tokens: int) -> Path:
     torch.manual_seed(7)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
         max_position_embeddings=4096,
         tie_word_embeddings=False,
         eos_token_id=tokenizer.eos_token_id,
+        **shape,
     )
     model = LlamaForCausalLM(config)
     with torch.no_grad():

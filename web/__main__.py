@@ -31,14 +31,17 @@ def main(settings: Settings) -> None:
 async def _serve(settings: Settings, sock: socket.socket) -> None:
     assert settings.broker_url is not None and settings.store_url is not None
     stop, ready = asyncio.Event(), asyncio.Event()
-    stop_on_signals(stop)
+    drain_s = settings.web.drain_s
+    stop_on_signals(stop, drain_s)
     store_url, broker_url = settings.store_url.get_secret_value(), settings.broker_url.get_secret_value()
     async with (
         Store(store_url, settings.store_database) as store,
         RabbitBroker(broker_url) as broker,
         asyncio.TaskGroup() as tasks,
     ):
-        tasks.create_task(serve_web(settings, broker, store, node_id=new_id(), sock=sock, stop=stop, ready=ready))
+        tasks.create_task(
+            serve_web(settings, broker, store, node_id=new_id(), sock=sock, stop=stop, ready=ready, drain_s=drain_s)
+        )
         await ready.wait()
         open_metrics(settings.metrics_port)
         announce_ready("Nunmal web", address_of(settings.web.host, sock))

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from quart import Blueprint
+from quart import Blueprint, Quart, current_app
 from quart.typing import ResponseReturnValue
 
 from shared.broker.base import Broker
 from shared.errors import StoreUnavailable
 from shared.store import Store
+
+_DRAINING = "nunmal_draining"
+
+
+def begin_drain(app: Quart) -> None:
+    """From now on /readyz answers 503, so that balancers send nobody new; everything else is still served."""
+    app.extensions[_DRAINING] = True
 
 
 def ops_blueprint(
@@ -35,9 +42,11 @@ def ops_blueprint(
         except StoreUnavailable:
             workers, has_store = [], False
         has_broker = broker.is_connected
-        is_ready = has_store and has_broker and (extra_ready is None or extra_ready())
+        is_draining = current_app.extensions.get(_DRAINING, False)
+        is_ready = has_store and has_broker and not is_draining and (extra_ready is None or extra_ready())
         report = {
             "ready": is_ready,
+            "draining": is_draining,
             "store": has_store,
             "broker": has_broker,
             "workers": {

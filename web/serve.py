@@ -15,6 +15,7 @@ from shared.broker.base import Broker
 from shared.settings import Settings
 from shared.store import Store
 from web.app import create_app, end_streams
+from web.ops import begin_drain
 
 _GRACE_S = 2
 
@@ -45,8 +46,10 @@ async def serve_web(
     stop: asyncio.Event,
     ready: asyncio.Event | None = None,
     extra_ready: Callable[[], bool] | None = None,
+    drain_s: float = 0.0,
 ) -> None:
-    """Serve on `sock` (bound by the caller) until `stop` is set, then within 3 s end streams and requests.
+    """Serve on `sock` (bound by the caller) until `stop` is set, and for `drain_s` more while /readyz says 503; then
+    within 3 s end streams and requests.
 
     `ready` is set once requests are answered. `broker` and `store` stay open. Raises ConfigError.
     """
@@ -65,6 +68,8 @@ async def serve_web(
 
     async def end_on_stop() -> None:
         await stop.wait()
+        begin_drain(app)
+        await asyncio.sleep(drain_s)
         end_streams(app)
         server.should_exit = True
 

@@ -27,6 +27,7 @@ class WorkerIdentity:
 async def beat_forever(
     store: Store,
     worker: WorkerIdentity,
+    slots: Callable[[], int],
     busy: Callable[[], int],
     service: ServiceTimes,
     interval_s: float,
@@ -40,7 +41,7 @@ async def beat_forever(
                 worker.lane,
                 worker.model,
                 worker.model_digest,
-                worker.slots,
+                slots(),
                 busy(),
                 service.seconds,
                 service.tokens,

@@ -51,8 +51,11 @@ async def serve_worker(
     ready: asyncio.Event,
     stop: asyncio.Event,
     load: Callable[[Settings], ServedModel] = load_model,
+    drain_s: float = 0.0,
+    hurry: asyncio.Event | None = None,
 ) -> None:
-    """Serve until `stop`; then give running answers back (at most 2.5 s) and return. `ready` is set after a self-test.
+    """Serve until `stop`, finish what running answers can within `drain_s` or until `hurry`, give the rest back (at
+    most 2.5 s) and return. `ready` is set after a self-test.
 
     `broker` and `store` are open and stay so. Raises ModelError or ConfigError if the model cannot serve.
     """
@@ -62,7 +65,7 @@ async def serve_worker(
     model = loading.result()
     try:
         await self_test(model)
-        await _serve(settings, model, broker, store, ready, stop)
+        await _serve(settings, model, broker, store, ready, stop, drain_s, hurry)
     finally:
         await model.engine.close()
 
@@ -87,6 +90,8 @@ async def _serve(
     store: Store,
     ready: asyncio.Event,
     stop: asyncio.Event,
+    drain_s: float,
+    hurry: asyncio.Event | None,
 ) -> None:
     worker = WorkerIdentity(
         id=new_id(),
@@ -104,7 +109,13 @@ async def _serve(
             tasks.create_task(publisher.run()),
             tasks.create_task(
                 beat_forever(
-                    store, worker, lambda: consumer.busy, consumer.service, settings.worker.heartbeat_s, is_known
+                    store,
+                    worker,
+                    lambda: 0 if stop.is_set() else worker.slots,  # nobody may count on a worker that ends
+                    lambda: consumer.busy,
+                    consumer.service,
+                    settings.worker.heartbeat_s,
+                    is_known,
                 )
             ),
             tasks.create_task(recovery.run(store, broker, timedelta(seconds=settings.worker.stale_after_s))),
@@ -115,7 +126,7 @@ async def _serve(
                 log.info("worker_ready", extra=fields(worker_id=worker.id, lane=worker.lane))
                 ready.set()
                 await stop.wait()
-            await consumer.drain()
+            await consumer.drain(drain_s, hurry)
         for task in background:
             task.cancel()
     try:

@@ -154,6 +154,17 @@ class TestGenerations:
         assert found.sampling == asked.sampling
         assert found.seed == asked.seed
 
+    async def test_several_are_read_at_once_and_missing_ones_are_missing(self, store: Store) -> None:
+        asked = [generation() for _ in range(3)]
+        for one in asked:
+            await store.generations.add(one)
+
+        found = await store.generations.get_many([asked[0].id, asked[2].id, new_id()])
+
+        assert {name: one.seed for name, one in found.items()} == {asked[0].id: 1, asked[2].id: 1}
+        assert found[asked[0].id].state is GenerationState.QUEUED
+        assert await store.generations.get_many([]) == {}
+
     async def test_same_question_sent_twice_is_kept_once(self, store: Store) -> None:
         asked = generation()
 
@@ -393,7 +404,8 @@ class TestFairness:
             tag = await store.fairness.start_tag(LANE, "much", 50)
             await store.generations.add(generation(user_id="much", tag=tag))
         for _ in range(10):
-            assert (claimed := await store.generations.claim(LANE, "worker"))
+            claimed = await store.generations.claim(LANE, "worker")
+            assert claimed is not None
             await store.fairness.claimed(LANE, claimed.tag)
 
         tag = await store.fairness.start_tag(LANE, "little", 50)

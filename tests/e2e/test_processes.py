@@ -38,7 +38,7 @@ def web(environment: dict[str, str]) -> Iterator[str]:
 
 
 def worker(environment: dict[str, str]) -> Process:
-    return Process("worker", **environment)
+    return Process("worker", **environment | {"NUNMAL_WORKER__DRAIN_S": "0"})
 
 
 def test_web_is_ready_without_a_worker_and_says_so(web: str) -> None:

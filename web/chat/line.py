@@ -38,7 +38,7 @@ class Line:
 
     def place(self, rank: Rank) -> Place:
         ahead = bisect_left(self.waiting, rank)
-        return Place(ahead, self.wait_s(ahead), bool(self.workers))
+        return Place(ahead, self.wait_s(ahead), any(worker.slots for worker in self.workers))
 
     def wait_s(self, ahead: int) -> float | None:
         """Seconds until a question with so many before it begins."""

@@ -226,7 +226,7 @@ async def test_who_has_used_up_their_tokens_is_told_when_they_may_go_on(
     await person.sign_up()
     assert (await person.ask("하나")).status_code == 303
     (turn,) = await _turns(store)
-    await store.usage.add(turn["user_id"], 100, datetime.now(UTC))
+    await store.usage.add(turn.user_id, 100, datetime.now(UTC))
     await person.get("/chat")
 
     response = await person.ask("하나 더")

@@ -40,7 +40,10 @@ class Watched:
     streams: list[AsyncGenerator[str, None]] = field(default_factory=list)
 
     def events(self, times: StreamTimes | None = None) -> AsyncGenerator[str, None]:
-        stream = answer_events(self.hub, self.generation.id, Position(0, 0), _WORDS, times or StreamTimes())
+        return self.events_of(self.generation, times)
+
+    def events_of(self, turn: Generation, times: StreamTimes | None = None) -> AsyncGenerator[str, None]:
+        stream = answer_events(self.hub, turn.id, Position(0, 0), _WORDS, times or StreamTimes())
         self.streams.append(stream)
         return stream
 
@@ -69,9 +72,10 @@ async def watched(store: Store, memory_broker: MemoryBroker) -> AsyncIterator[Wa
     asked = generation()
     await store.generations.add(asked)
     watched = Watched(Hub(store, memory_broker, Lines(store, 2.0), "node"), store, memory_broker, asked)
-    yield watched
-    for stream in watched.streams:
-        await stream.aclose()
+    async with watched.hub.running():
+        yield watched
+        for stream in watched.streams:
+            await stream.aclose()
 
 
 async def _until(stream: AsyncIterator[str], is_last: Callable[[Event], bool]) -> list[Event]:
@@ -213,6 +217,47 @@ async def test_while_the_store_is_away_the_stream_stays(watched: Watched, monkey
 
     assert noted[-1].data["note"] == "잠시 연결이 끊겼어요. 다시 이어 볼게요."
     assert events[-1].data["html"] == "<p>돌아왔어요.</p>\n"
+
+
+async def test_while_the_store_is_away_whoever_waits_is_told(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = watched.events()
+    await _until(stream, _is("state"))
+
+    async def away(*args: object) -> None:
+        raise StoreUnavailable
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watched.store.generations, "waiting_in", away)
+        noted = await _until(stream, _is("state"))
+    back = await _until(stream, _is("state"))
+
+    assert noted[-1].data["note"] == "잠시 연결이 끊겼어요. 다시 이어 볼게요."
+    assert back[-1].data["note"] == _WORDS("note.no_worker")
+
+
+async def test_waiting_streams_read_the_store_together(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them used to read its own document every second."""
+    reads: list[str] = []
+    for name in ("get", "get_many", "waiting_in"):
+        read = getattr(watched.store.generations, name)
+
+        async def counted(*args: object, name: str = name, read: Callable[..., object] = read) -> object:
+            reads.append(name)
+            return await read(*args)  # type: ignore[misc]
+
+        monkeypatch.setattr(watched.store.generations, name, counted)
+    others = [generation(tag=watched.generation.tag + place) for place in range(1, 20)]
+    for other in others:
+        await watched.store.generations.add(other)
+    streams = [watched.events(), *(watched.events_of(other) for other in others)]
+    await asyncio.gather(*(_until(stream, _is("state")) for stream in streams))
+    reads.clear()
+    await watched.claim()
+    await _until(streams[0], _is("state", state="running"))
+
+    assert reads.count("get") == 0
+    assert reads.count("get_many") == 1
+    assert reads.count("waiting_in") <= 3
 
 
 async def test_without_a_broker_checkpoints_are_shown(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
