@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 LONG = 1500  # tokens; several seconds of writing
 
 
-async def test_sign_up_type_korean_stream_reload_and_log_out(tmp_path: Path, open_page: OpenPage) -> None:
+async def test_sign_up_type_korean_stream_reload_stop_and_log_out(tmp_path: Path, open_page: OpenPage) -> None:
     model = await asyncio.to_thread(babbling_model, tmp_path / "babbler", max_new_tokens=LONG)
     with Process("up", "--port", "0", NUNMAL_HOME=str(tmp_path / "home"), NUNMAL_MODEL=str(model)) as process:
         address = await asyncio.to_thread(process.wait_ready)
@@ -41,6 +41,20 @@ async def test_sign_up_type_korean_stream_reload_and_log_out(tmp_path: Path, ope
         assert texts[0] == texts[1]
         assert texts[0].startswith(before)
         assert "\ufffd" not in texts[0]
+
+        await _compose(person, "하나 더 들려줘")
+        answer = person.locator("[data-role=assistant]").last
+        stop = person.locator("[data-stop]")
+        boxes = []
+        for characters in (30, 60, 90):
+            await _has_written(answer, characters)
+            boxes.append(await stop.bounding_box())
+        assert boxes[0] is not None
+        assert boxes == [boxes[0]] * 3  # the growing answer does not move what people want to press
+        await person.mouse.click(boxes[0]["x"] + 8, boxes[0]["y"] + 8)
+        await expect(answer).to_have_attribute("data-state", "stopped")
+        assert 90 <= len((await answer.inner_text()).strip()) < len(texts[0])
+        await expect(person.locator("[data-note]").last).to_have_text("여기서 멈췄어요.")
 
         await person.get_by_role("button", name="로그아웃").click()
         await person.wait_for_url("**/login")
