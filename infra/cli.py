@@ -1,4 +1,4 @@
-"""The command `nunmal`: up (everything in one process), web, worker, fleet (several workers).
+"""The command `nunmal`: up (everything in one process), web, worker, fleet (several workers), dead (failed answers).
 
 Exit codes: 0 ended as asked, 1 a service it needs is away, 2 it was set up wrongly. One line says why.
 """
@@ -64,6 +64,10 @@ def _start(options: argparse.Namespace, settings: Settings) -> None:
         from infra.fleet import fleet
 
         fleet(settings, gpus=options.gpus, workers=options.workers)
+    elif options.command == "dead":
+        from infra.dead import dead
+
+        dead(settings, options.action, [] if options.action == "list" else options.ids)
     else:
         if options.gpu is not None:
             pin_gpu(gpu_name(options.gpu))  # before torch is imported
@@ -107,6 +111,14 @@ def _parser() -> argparse.ArgumentParser:
     places = fleet.add_mutually_exclusive_group(required=True)
     places.add_argument("--gpus", metavar="all|0,2", help="one worker on each of these GPUs")
     places.add_argument("--workers", type=_count_from_1, metavar="N", help="N workers that share the CPU cores")
+    dead = commands.add_parser("dead", help="answers that failed three times without a token")
+    actions = dead.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="id, when (UTC), lane, attempts and reason of each, one a line")
+    for name, sentence in (("replay", "let workers try again"), ("drop", "leave failed and list no more")):
+        action = actions.add_parser(name, help=sentence)
+        which = action.add_mutually_exclusive_group(required=True)
+        which.add_argument("ids", nargs="*", default=[], metavar="ID", help="as `nunmal dead list` names it")
+        which.add_argument("--all", action="store_true", help="all of them")
     for command in (up, web):
         command.add_argument("--host", help="address to serve on (NUNMAL_WEB__HOST)")
         command.add_argument("--port", type=int, help="port to serve on, 0 for a free one (NUNMAL_WEB__PORT)")

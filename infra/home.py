@@ -39,6 +39,32 @@ def opened_home(home: Path) -> Iterator[Path]:
         os.close(lock)
 
 
+@contextlib.contextmanager
+def noted_store(home: Path, url: str) -> Iterator[None]:
+    """While open, commands of the same user find the running store by the home."""
+    note = home / "store_url"
+    note.touch(mode=0o600)
+    note.write_text(url)
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def running_store(home: Path) -> str:
+    """The address of the store of a service that runs in `home`. Raises ConfigError if none does."""
+    home = home.expanduser().resolve()
+    try:
+        with (home / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with contextlib.suppress(OSError):
+            return (home / "store_url").read_text()
+    except OSError:
+        pass
+    raise ConfigError(f"no Nunmal runs in NUNMAL_HOME={home}; start one, choose its home, or set NUNMAL_STORE_URL")
+
+
 def secret_key(home: Path) -> str:
     """The home's own secret, made once, readable by its owner only. Raises ConfigError if the file is damaged."""
     path = home / "secret_key"

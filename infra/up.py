@@ -15,7 +15,7 @@ import uvloop
 from pydantic import SecretStr
 
 from infra.embedded_store import embedded_store
-from infra.home import opened_home, secret_key
+from infra.home import noted_store, opened_home, secret_key
 from shared.broker.base import Broker
 from shared.broker.memory import MemoryBroker
 from shared.broker.rabbitmq import RabbitBroker
@@ -92,6 +92,7 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
             url = settings.store_url.get_secret_value()
         else:
             url = await stack.enter_async_context(embedded_store(settings.home / "store"))
+            stack.enter_context(noted_store(settings.home, url))
         yield await stack.enter_async_context(Store(url, settings.store_database))
 
 

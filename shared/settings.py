@@ -81,7 +81,8 @@ class Settings(_Section):
     model: str = Field(default=REFERENCE_MODEL, description="`reference`, a model directory, or a Hugging Face hub id.")
     data_dir: Path = Field(default=Path("../shared/data"), description="Korean training data, see its README.")
     broker_url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
-        default=None, description="amqp://user:password@host:port/vhost; `nunmal web` and `nunmal worker` need it."
+        default=None,
+        description="amqp://user:password@host:port/vhost, or several with commas between; `nunmal web` and `nunmal worker` need it.",
     )
     store_url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
         default=None, description="mongodb://user:password@host:port/; `nunmal web` and `nunmal worker` need it."

@@ -14,7 +14,7 @@ from infra.embedded_store import embedded_store
 from shared.broker.memory import MemoryBroker
 from shared.ids import new_id
 from shared.store import Store
-from tests.rabbitmq_node import rabbitmq_node
+from tests.rabbitmq_node import RabbitNode, rabbitmq_node
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +39,19 @@ async def store(store_url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def rabbit_url() -> Iterator[str]:
-    """A RabbitMQ node: NUNMAL_TEST_AMQP_URL if set, else a private one."""
+def rabbit_node() -> Iterator[RabbitNode]:
+    """A private RabbitMQ node, for tests that set policies."""
+    with tempfile.TemporaryDirectory() as directory, rabbitmq_node(Path(directory)) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def rabbit_url(request: pytest.FixtureRequest) -> str:
+    """A RabbitMQ node: NUNMAL_TEST_AMQP_URL if set, else the private one."""
     if url := os.environ.get("NUNMAL_TEST_AMQP_URL"):
-        yield url
-        return
-    with tempfile.TemporaryDirectory() as directory, rabbitmq_node(Path(directory)) as url:
-        yield url
+        return url
+    node: RabbitNode = request.getfixturevalue("rabbit_node")
+    return node.url
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 from shared import telemetry
 from shared.broker.base import Broker, Delivery
 from shared.chat import Generation, GenerationState
-from shared.errors import BrokerUnavailable, QueueFull, StoreUnavailable
+from shared.errors import BrokerUnavailable, QueueFull, StoreUnavailable, TooManyAttempts
 from shared.messages import CancelGeneration, GenerateReply, WatchGeneration
 from shared.settings import WorkerSettings
 from shared.store import Store
@@ -54,8 +54,10 @@ class Consumer:
         self._tasks = tasks
         self._answering: set[asyncio.Task[None]] = set()
         self._running: dict[str, RunningGeneration] = {}
+        self._is_draining = False
         self._gives_back = False
         self._claiming = asyncio.Lock()  # held from a claim until `_running` knows it
+        self._probation = asyncio.Lock()  # held while a generation that has stalled before is tried again
         self.service = ServiceTimes()
 
     @property
@@ -83,6 +85,7 @@ class Consumer:
     async def drain(self, within_s: float = 0.0, hurry: asyncio.Event | None = None) -> None:
         """Let running answers end by themselves for `within_s` or until `hurry`; then give the rest back, with what
         they have, within 2.5 s. Call it when no permit comes any more."""
+        self._is_draining = True
         if within_s > 0 and self._answering:
             await self._all_have_ended(within_s, hurry or asyncio.Event())
         self._gives_back = True
@@ -105,15 +108,18 @@ class Consumer:
             hurrying.cancel()
 
     async def _answer_one(self, delivery: Delivery) -> None:
-        running, claimed = await self._claim()
-        if running is None or claimed is None:
+        running = await self._claim()
+        if running is None:
             await delivery.ack()
             return
+        claimed = running.claimed
         with bound_generation(claimed.id):
             try:
                 ending = await running.run()
                 if ending and ending.state is GenerationState.QUEUED:
                     await self._send_permit(claimed)
+                elif ending and isinstance(ending.error, TooManyAttempts):
+                    await delivery.bury(claimed.id)
                 else:
                     await delivery.ack()
                 if ending:
@@ -141,23 +147,44 @@ class Consumer:
         except StoreUnavailable as error:
             log.warning("cost_not_counted", extra=fields(reason=str(error)))
 
-    async def _claim(self) -> tuple[RunningGeneration | None, Generation | None]:
-        """The lane's next generation, registered; waits for a store that is away."""
+    async def _claim(self) -> RunningGeneration | None:
+        """The lane's next generation, registered.
+
+        Those whose last attempt ended without a token come last and one at a time: if one of them is what kills
+        workers, the others are not taken along again and again until all have failed.
+        """
+        running = await self._claim_next(suspects=False)
+        if running is not None:
+            return running
+        await self._probation.acquire()
+        try:
+            running = None if self._is_draining else await self._claim_next(suspects=True)
+        finally:
+            if running is not None and running.claimed.stalled_attempts > 1:
+                self._tasks.create_task(self._end_probation(running))
+            else:
+                self._probation.release()
+        return running
+
+    async def _end_probation(self, running: RunningGeneration) -> None:
+        await running.proven.wait()
+        self._probation.release()
+
+    async def _claim_next(self, *, suspects: bool) -> RunningGeneration | None:
+        """Waits for a store that is away."""
         while True:
             async with self._claiming:
                 try:
-                    claimed = await self._store.generations.claim(self._worker.lane, self._worker.id)
+                    claimed = await self._store.generations.claim(self._worker.lane, self._worker.id, suspects=suspects)
                     if claimed is not None:
                         await self._store.fairness.claimed(claimed.lane, claimed.tag)
                 except StoreUnavailable as error:
                     log.warning("claim_delayed", extra=fields(reason=str(error)))
                 else:
-                    return self._register(claimed), claimed
+                    return self._register(claimed) if claimed else None
             await patiently(self._return_unheard_claims)
 
-    def _register(self, claimed: Generation | None) -> RunningGeneration | None:
-        if claimed is None:
-            return None
+    def _register(self, claimed: Generation) -> RunningGeneration:
         running = RunningGeneration(
             claimed,
             self._model,

@@ -51,7 +51,7 @@ class RunningGeneration:
         deadline_s: float,
     ) -> None:
         """`checkpoint_s`: seconds between two checkpoints. `deadline_s`: longest time for this attempt."""
-        self._claimed = claimed
+        self.claimed = claimed
         self._model = model
         self._store = store
         self._publisher = publisher
@@ -67,6 +67,7 @@ class RunningGeneration:
         self._detokenizer = Detokenizer(model.tokenizer, stop_text=model.stop_text)
         self._has_new_token = asyncio.Event()
         self._prompt_tokens = 0
+        self.proven = asyncio.Event()  # its first token is there, or it is over
         self._metrics = AnswerMetrics(model.name, claimed)
         text = claimed.answer if self._continues else ""
         self._stream: AnswerStream = publisher.open(claimed.id, claimed.attempt, text, claimed.listeners)
@@ -121,19 +122,20 @@ class RunningGeneration:
     async def announce_end(self, ending: Ending) -> None:
         """Tell everybody who watches, also those who began to while it ended."""
         try:
-            now = await self._store.generations.get(self._claimed.id)
+            now = await self._store.generations.get(self.claimed.id)
         except StoreUnavailable:
             now = None
         await self._publisher.announce(self._stream, ending.state, now.listeners if now else ())
 
     def close(self) -> None:
+        self.proven.set()
         self._publisher.close(self._stream)
 
     async def _answer(self) -> Ending:
         if self._cancel_asked_at is not None:
             return Ending(GenerationState.STOPPED)
-        if self._claimed.stalled_attempts > MOST_STALLED_ATTEMPTS:
-            return Ending(GenerationState.FAILED, TooManyAttempts(attempts=self._claimed.attempt))
+        if self.claimed.stalled_attempts > MOST_STALLED_ATTEMPTS:
+            return Ending(GenerationState.FAILED, TooManyAttempts(attempts=MOST_STALLED_ATTEMPTS))
         request = await self._request()
         async with aclosing(self._model.engine.submit(request)) as events, asyncio.TaskGroup() as tasks:
             self._obey_early_calls()
@@ -143,7 +145,7 @@ class RunningGeneration:
         return self._ending(last)
 
     async def _request(self) -> Request:
-        claimed, model = self._claimed, self._model
+        claimed, model = self.claimed, self._model
         sampling = model.sampling.resolve(claimed.sampling)
         parent_id = claimed.parent_id
         turns = await patiently(lambda: self._store.generations.branch(parent_id)) if parent_id else []
@@ -185,6 +187,7 @@ class RunningGeneration:
                 self._stream.append(self._detokenizer.push(event.token_id))
                 self._metrics.token()
                 self._has_new_token.set()
+                self.proven.set()
             if event.finish_reason or self._detokenizer.is_stopped:
                 return event
         raise GenerationCrashed("the engine ended without a reason")
@@ -203,7 +206,7 @@ class RunningGeneration:
     async def _keep_checkpoints(self) -> None:
         await self._has_new_token.wait()
         try:
-            await self._store.generations.first_token(self._claimed.id, self._claimed.attempt)
+            await self._store.generations.first_token(self.claimed.id, self.claimed.attempt)
         except StoreUnavailable as error:
             log.warning("first_token_not_kept", extra=fields(reason=str(error)))
         while True:
@@ -218,7 +221,7 @@ class RunningGeneration:
         if len(token_ids) <= self._kept:
             return
         result = await self._store.generations.checkpoint(
-            self._claimed.id, self._claimed.attempt, token_ids, answer, self._model.engine.model_digest
+            self.claimed.id, self.claimed.attempt, token_ids, answer, self._model.engine.model_digest
         )
         self._kept = len(token_ids)
         if not result.is_current:
@@ -232,11 +235,11 @@ class RunningGeneration:
         await self._publisher.flush(self._stream)
         token_ids, answer = tuple(self._token_ids), self._stream.text
         if not token_ids:  # nothing was generated here: what an earlier attempt left stays
-            token_ids, answer = self._claimed.token_ids, self._claimed.answer
+            token_ids, answer = self.claimed.token_ids, self.claimed.answer
         is_written = await patiently(
             lambda: self._store.generations.finish(
-                self._claimed.id,
-                self._claimed.attempt,
+                self.claimed.id,
+                self.claimed.attempt,
                 ending.state,
                 token_ids,
                 answer,
@@ -252,5 +255,5 @@ class RunningGeneration:
         """Draining is no stall, whether or not a token was made."""
         await patiently(self._checkpoint)
         return await patiently(
-            lambda: self._store.generations.requeue(self._claimed.id, self._claimed.attempt, made_progress=True)
+            lambda: self._store.generations.requeue(self.claimed.id, self.claimed.attempt, made_progress=True)
         )

@@ -2,7 +2,7 @@
 
 Three kinds of traffic:
 
-- permits   durable, confirmed, one consumer each, redelivered until acknowledged
+- permits   durable, confirmed, one consumer each, redelivered until acknowledged or buried
 - control   to all workers or one; lost when nobody listens (the store holds the truth)
 - node      to one web node; lost when it is away; old ones are dropped when it does not keep up
 """
@@ -11,31 +11,44 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from shared.messages import CancelGeneration, GenerateReply, GenerationChanged, TokensGenerated, WatchGeneration
 
 
+@dataclass(frozen=True)
+class DeadLetter:
+    """A permit that was taken out of its lane for an operator to look at."""
+
+    generation_id: str | None  # None: the message cannot be read
+    reason: str  # as RabbitMQ names it: rejected (buried or unreadable), delivery_limit, ...
+    died_at: datetime  # UTC, whole seconds
+    times: int  # how often it died
+
+
 class Delivery(Protocol):
-    """A permit in a worker's hands. It comes back to the queue if neither ack nor requeue is called."""
+    """A permit in a worker's hands. It comes back to the queue if none of ack, requeue and bury is called; after
+    one of them the others do nothing. None does anything if the connection it came by is gone."""
 
     @property
     def message(self) -> GenerateReply: ...
 
     @property
-    def permit_id(self) -> str:
-        """The message's id: the same again when it is redelivered."""
-        ...
-
-    @property
     def redelivered(self) -> bool: ...
 
     async def ack(self) -> None:
-        """The effect is in the store: forget the permit. Does nothing if the connection it came by is gone."""
+        """The effect is in the store: forget the permit."""
         ...
 
     async def requeue(self) -> None:
-        """Give the permit back for another worker. Does nothing if the connection it came by is gone."""
+        """Give the permit back for another worker."""
+        ...
+
+    async def bury(self, generation_id: str | None = None) -> None:
+        """Move the permit to the dead letters. It may have claimed another generation than it names: `generation_id`
+        says which one failed, and the dead letter names that one."""
         ...
 
 
@@ -78,6 +91,20 @@ class Broker(Protocol):
     def consume_permits(self, lane: str, prefetch: int, handler: PermitHandler) -> AbstractAsyncContextManager[None]:
         """While open, at most `prefetch` permits are in the handler's hands at once. Closing it stops new ones
         and waits for none: unfinished handlers are cancelled and their permits go back."""
+        ...
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """At most `limit`, the oldest first; all stay where they are. Raises BrokerUnavailable.
+
+        What another look is holding at this moment is missing from the list.
+        """
+        ...
+
+    async def take_dead_letter(self, generation_id: str | None) -> bool:
+        """Remove the dead letters of this generation (None: the unreadable ones); False if there were none.
+
+        Raises BrokerUnavailable.
+        """
         ...
 
     async def publish_control(self, message: CancelGeneration | WatchGeneration, worker_id: str | None) -> None:

@@ -11,10 +11,10 @@ import contextlib
 import logging
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 
-from shared.broker.base import ControlHandler, NodeHandler, PermitHandler
+from shared.broker.base import ControlHandler, DeadLetter, NodeHandler, PermitHandler
 from shared.errors import QueueFull
-from shared.ids import new_id
 from shared.messages import (
     AnyMessage,
     CancelGeneration,
@@ -29,15 +29,17 @@ from shared.topology import NODE_QUEUE_ARGUMENTS
 
 log = logging.getLogger(__name__)
 
+_DEAD_LETTERS_KEPT = 10_000
 _MAILBOX_LENGTH = int(NODE_QUEUE_ARGUMENTS["x-max-length"])
 
 
 class MemoryBroker:
-    """Implements shared.broker.base.Broker. `lane_limit`: most permits one lane may hold waiting."""
+    """Implements shared.broker.base.Broker. `capacity`: most permits one lane may hold waiting (max-length)."""
 
-    def __init__(self, lane_limit: int = 10_000) -> None:
-        self._lane_limit = lane_limit
-        self._lanes: dict[str, _Lane] = defaultdict(_Lane)
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._dead: deque[DeadLetter] = deque(maxlen=_DEAD_LETTERS_KEPT)
+        self._lanes: dict[str, _Lane] = defaultdict(lambda: _Lane(self._dead))
         self._workers: dict[str, _Mailbox] = {}
         self._nodes: dict[str, _Mailbox] = {}
 
@@ -59,14 +61,23 @@ class MemoryBroker:
 
     async def publish_permit(self, lane: str, message: GenerateReply) -> None:
         queue = self._lanes[lane]
-        if len(queue) >= self._lane_limit:
+        if len(queue) >= self._capacity:
             raise QueueFull
-        queue.put(_MemoryDelivery(queue, encode(message), new_id(), redelivered=False))
+        queue.put(_MemoryDelivery(queue, encode(message), redelivered=False))
 
     @contextlib.asynccontextmanager
     async def consume_permits(self, lane: str, prefetch: int, handler: PermitHandler) -> AsyncIterator[None]:
         async with _running(_hand_out(self._lanes[lane], prefetch, handler)):
             yield
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        return list(self._dead)[:limit]
+
+    async def take_dead_letter(self, generation_id: str | None) -> bool:
+        taken = [letter for letter in self._dead if letter.generation_id == generation_id]
+        for letter in taken:
+            self._dead.remove(letter)
+        return bool(taken)
 
     async def publish_control(self, message: CancelGeneration | WatchGeneration, worker_id: str | None) -> None:
         for name, mailbox in self._workers.items():
@@ -97,9 +108,10 @@ class MemoryBroker:
 
 
 class _Lane:
-    """Permits in order; one that comes back goes to the front."""
+    """Permits in order; one that comes back goes to the front, one that is buried to `dead`."""
 
-    def __init__(self) -> None:
+    def __init__(self, dead: deque[DeadLetter]) -> None:
+        self.dead = dead
         self._waiting: deque[_MemoryDelivery] = deque()
         self._arrived = asyncio.Event()
 
@@ -120,11 +132,10 @@ class _Lane:
 class _MemoryDelivery:
     """Implements shared.broker.base.Delivery."""
 
-    def __init__(self, lane: _Lane, body: bytes, permit_id: str, *, redelivered: bool) -> None:
+    def __init__(self, lane: _Lane, body: bytes, *, redelivered: bool) -> None:
         message = decode(body)
         assert isinstance(message, GenerateReply)
         self.message = message
-        self.permit_id = permit_id
         self.redelivered = redelivered
         self._lane = lane
         self._body = body
@@ -136,7 +147,13 @@ class _MemoryDelivery:
     async def requeue(self) -> None:
         if not self._is_settled:
             self._is_settled = True
-            self._lane.put(_MemoryDelivery(self._lane, self._body, self.permit_id, redelivered=True), front=True)
+            self._lane.put(_MemoryDelivery(self._lane, self._body, redelivered=True), front=True)
+
+    async def bury(self, generation_id: str | None = None) -> None:
+        if not self._is_settled:
+            self._is_settled = True
+            died_at = datetime.now(UTC).replace(microsecond=0)
+            self._lane.dead.append(DeadLetter(generation_id or self.message.generation_id, "rejected", died_at, 1))
 
 
 async def _hand_out(lane: _Lane, prefetch: int, handler: PermitHandler) -> None:

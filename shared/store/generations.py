@@ -20,7 +20,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from shared.chat import Generation, GenerationState, JobClass, SamplingParams
-from shared.errors import NunmalError
+from shared.errors import NunmalError, TooManyAttempts
 from shared.store.connection import Collection, Document, translated
 from shared.store.times import moment, now
 
@@ -51,7 +51,7 @@ class Generations:
 
     @translated
     async def ensure_indexes(self) -> None:
-        for field in ("conversation_id", "user_id", "state", "lane"):
+        for field in ("conversation_id", "user_id", "state", "lane", "is_dead"):
             await self._generations.create_index(field)
         await self._generations.create_index([("lane", 1), ("state", 1), ("job_class", 1), ("tag", 1)])
 
@@ -78,6 +78,12 @@ class Generations:
     async def get(self, generation_id: str) -> Generation | None:
         document = await self._generations.find_one({"_id": generation_id})
         return _generation(document) if document else None
+
+    @translated
+    async def get_many(self, generation_ids: Iterable[str]) -> dict[str, Generation]:
+        """Those that exist, by id, without their token ids, in one query."""
+        cursor = self._generations.find({"_id": {"$in": list(generation_ids)}}, {"token_ids": 0})
+        return {document["_id"]: _generation(document) async for document in cursor}
 
     @translated
     async def of_conversation(self, conversation_id: str) -> list[Generation]:
@@ -151,10 +157,13 @@ class Generations:
     # What a worker writes.
 
     @translated
-    async def claim(self, lane: str, worker_id: str) -> Generation | None:
-        """Take the lane's waiting generation whose turn it is, or None. Counts the attempt."""
+    async def claim(self, lane: str, worker_id: str, *, suspects: bool = True) -> Generation | None:
+        """Take the lane's waiting generation whose turn it is, or None. Counts the attempt.
+
+        Without `suspects`, those whose last attempt ended without a new token are passed over."""
+        proven = {} if suspects else {"stalled_attempts": 0}
         document = await self._generations.find_one_and_update(
-            {"lane": lane, "state": str(GenerationState.QUEUED)},
+            {"lane": lane, "state": str(GenerationState.QUEUED), **proven},
             {
                 "$set": {
                     "state": str(GenerationState.RUNNING),
@@ -216,6 +225,7 @@ class Generations:
         }
         if error is not None:
             update |= {"error_code": error.code, "error_facts": error.facts}
+            update["is_dead"] = isinstance(error, TooManyAttempts)
         result = await self._generations.update_one(_owned(generation_id, attempt), {"$set": update})
         return bool(result.matched_count)
 
@@ -226,6 +236,43 @@ class Generations:
         if made_progress:
             update["$set"]["stalled_attempts"] = 0
         result = await self._generations.update_one(_owned(generation_id, attempt), update)
+        return bool(result.matched_count)
+
+    # What an operator does with answers that failed three times without a token.
+
+    @translated
+    async def dead(self, limit: int) -> list[Generation]:
+        """Oldest first, without token ids."""
+        cursor = self._generations.find({"is_dead": True}, {"token_ids": 0}).limit(limit)
+        return sorted([_generation(document) async for document in cursor], key=lambda turn: turn.id)
+
+    @translated
+    async def revive(self, generation_id: str) -> Generation | None:
+        """Let it wait again with all its attempts before it; None if it was not dead."""
+        document = await self._generations.find_one_and_update(
+            {"_id": generation_id, "is_dead": True},
+            {
+                "$set": {
+                    "state": str(GenerationState.QUEUED),
+                    "is_dead": False,
+                    "stalled_attempts": 0,
+                    "error_code": None,
+                    "error_facts": {},
+                    "finished_at": None,
+                    "worker_id": None,
+                    "permit_at": 0.0,  # recovery sends the permit if nobody else can
+                }
+            },
+            return_document=ReturnDocument.AFTER,
+        )
+        return _generation(document) if document else None
+
+    @translated
+    async def bury(self, generation_id: str) -> bool:
+        """It stays failed and is not listed any more; False if it was not dead."""
+        result = await self._generations.update_one(
+            {"_id": generation_id, "is_dead": True}, {"$set": {"is_dead": False}}
+        )
         return bool(result.matched_count)
 
     # What recovery needs.

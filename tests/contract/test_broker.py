@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 
+import aio_pika
 import pytest
 
-from shared.broker.base import Broker, Delivery
+from shared import topology
+from shared.broker.base import Broker, DeadLetter, Delivery
 from shared.broker.memory import MemoryBroker
 from shared.broker.rabbitmq import RabbitBroker
 from shared.errors import BrokerUnavailable, QueueFull
@@ -20,6 +25,7 @@ from shared.messages import (
     TokensGenerated,
     WatchGeneration,
 )
+from tests.rabbitmq_node import RabbitNode, clear_policy, set_policy
 
 Message = CancelGeneration | WatchGeneration | TokensGenerated | GenerationChanged
 
@@ -58,12 +64,29 @@ async def acknowledge(delivery: Delivery) -> None:
     await delivery.ack()
 
 
+async def dead_letter(broker: Broker, generation_id: str | None) -> DeadLetter:
+    """The broker tells nobody when a letter has come: look until it is there, giving way to other tasks."""
+    async with asyncio.timeout(10):
+        while True:
+            for letter in await broker.dead_letters(100_000):
+                if letter.generation_id == generation_id:
+                    return letter
+            await asyncio.sleep(0)
+
+
 def permits(count: int) -> list[GenerateReply]:
     return [GenerateReply(generation_id=new_id()) for _ in range(count)]
 
 
+async def _until_it_takes(broker: Broker, lane: str) -> None:
+    """A lane that has room again."""
+    while True:
+        with contextlib.suppress(QueueFull):
+            return await broker.publish_permit(lane, permits(1)[0])
+
+
 class BrokerContract:
-    """Subclasses have a fixture `broker`."""
+    """Subclasses have the fixtures `broker` and `bounded_broker` (its `lane` holds `capacity` permits)."""
 
     @pytest.fixture
     def lane(self) -> str:
@@ -80,7 +103,33 @@ class BrokerContract:
 
         assert delivery.message == permit
         assert not delivery.redelivered
-        assert delivery.permit_id
+
+    @pytest.fixture
+    def capacity(self) -> int:
+        return 5
+
+    async def test_full_lane_refuses_permits_and_loses_none_it_took(
+        self, bounded_broker: Broker, lane: str, capacity: int
+    ) -> None:
+        """RabbitMQ may take a few more than its limit: it tells publishers only after it was crossed."""
+        taken, refused = [], 0
+        await bounded_broker.declare_lane(lane)
+        for permit in permits(3 * capacity):
+            try:
+                await bounded_broker.publish_permit(lane, permit)
+            except QueueFull:
+                refused += 1
+            else:
+                taken.append(permit)
+        inbox = Inbox(acknowledge)
+
+        async with bounded_broker.consume_permits(lane, 1, inbox.permit):
+            received = [(await inbox.next_permit()).message for _ in taken]
+            await asyncio.wait_for(_until_it_takes(bounded_broker, lane), 10)
+
+        assert capacity <= len(taken) <= capacity + 3
+        assert refused == 3 * capacity - len(taken)
+        assert received == taken
 
     async def test_permits_come_in_the_order_they_were_published(self, broker: Broker, lane: str) -> None:
         sent = permits(20)
@@ -111,14 +160,13 @@ class BrokerContract:
         await broker.publish_permit(lane, permit)
         first, second = Inbox(hold), Inbox(acknowledge)
         async with broker.consume_permits(lane, 1, first.permit):
-            before = await first.next_permit()
+            await first.next_permit()
 
         async with broker.consume_permits(lane, 1, second.permit):
             after = await second.next_permit()
 
         assert after.message == permit
         assert after.redelivered
-        assert after.permit_id == before.permit_id
 
     async def test_permit_whose_handler_raises_comes_back(
         self, broker: Broker, lane: str, caplog: pytest.LogCaptureFixture
@@ -159,6 +207,49 @@ class BrokerContract:
 
         async with broker.consume_permits(lane, 1, inbox.permit):
             assert [(await inbox.next_permit()).message for _ in range(2)] == [first, last]
+
+    async def test_buried_permit_is_a_dead_letter_until_it_is_taken(self, broker: Broker, lane: str) -> None:
+        buried, other, last = permits(3)
+        for permit in (buried, other, last):
+            await broker.publish_permit(lane, permit)
+        inbox = Inbox(lambda delivery: delivery.ack() if delivery.message == last else delivery.bury())
+
+        async with broker.consume_permits(lane, 1, inbox.permit):
+            assert [(await inbox.next_permit()).message for _ in range(3)] == [buried, other, last]
+        letter = await dead_letter(broker, buried.generation_id)
+
+        assert (letter.reason, letter.times) == ("rejected", 1)
+        assert abs((datetime.now(UTC) - letter.died_at).total_seconds()) < 60
+        assert await broker.take_dead_letter(buried.generation_id)
+        assert not await broker.take_dead_letter(buried.generation_id)
+        assert (await dead_letter(broker, other.generation_id)).generation_id == other.generation_id
+
+    async def test_permit_is_buried_under_the_name_of_the_generation_it_claimed(
+        self, broker: Broker, lane: str
+    ) -> None:
+        (permit,) = permits(1)
+        claimed = new_id()
+        await broker.publish_permit(lane, permit)
+        inbox = Inbox(lambda delivery: delivery.bury(claimed))
+
+        async with broker.consume_permits(lane, 1, inbox.permit):
+            await inbox.next_permit()
+            letter = await dead_letter(broker, claimed)
+
+        assert (letter.reason, letter.times) == ("rejected", 1)
+        assert not await broker.take_dead_letter(permit.generation_id)
+
+    async def test_looking_at_dead_letters_moves_none(self, broker: Broker, lane: str) -> None:
+        sent = permits(10)
+        for permit in sent:
+            await broker.publish_permit(lane, permit)
+        inbox = Inbox(lambda delivery: delivery.bury())
+        async with broker.consume_permits(lane, 1, inbox.permit):
+            await dead_letter(broker, sent[-1].generation_id)
+        expected = await broker.dead_letters(100_000)
+
+        assert [await broker.dead_letters(100_000) for _ in range(21)] == [expected] * 21
+        assert await broker.dead_letters(3) == expected[:3]
 
     async def test_lanes_do_not_mix(self, broker: Broker, lane: str) -> None:
         mine, other = permits(2)
@@ -239,13 +330,10 @@ class TestMemoryBroker(BrokerContract):
         async with MemoryBroker() as broker:
             yield broker
 
-    async def test_full_lane_refuses_a_permit(self) -> None:
-        async with MemoryBroker(lane_limit=1) as broker:
-            first, second = permits(2)
-            await broker.publish_permit("lane", first)
-
-            with pytest.raises(QueueFull):
-                await broker.publish_permit("lane", second)
+    @pytest.fixture
+    async def bounded_broker(self, capacity: int) -> AsyncIterator[Broker]:
+        async with MemoryBroker(capacity=capacity) as broker:
+            yield broker
 
 
 @pytest.mark.rabbitmq
@@ -255,6 +343,14 @@ class TestRabbitBroker(BrokerContract):
         async with RabbitBroker(rabbit_url) as broker:
             yield broker
 
+    @pytest.fixture
+    async def bounded_broker(self, capacity: int, rabbit_node: RabbitNode, lane: str) -> AsyncIterator[Broker]:
+        pattern = "^" + re.escape(topology.request_queue(lane)) + "$"
+        await asyncio.to_thread(set_policy, rabbit_node, lane, pattern, max_length=capacity)
+        async with RabbitBroker(rabbit_node.url) as broker:
+            yield broker
+        await asyncio.to_thread(clear_policy, rabbit_node, lane)
+
     async def test_nobody_at_the_address_is_said_at_once(self) -> None:
         with pytest.raises(BrokerUnavailable, match="does not answer"):
             await RabbitBroker("amqp://guest:guest@127.0.0.1:1/").__aenter__()
@@ -262,17 +358,12 @@ class TestRabbitBroker(BrokerContract):
     async def test_unreadable_permit_goes_to_the_dead_letter_queue_and_the_next_is_served(
         self, broker: Broker, rabbit_url: str, lane: str
     ) -> None:
-        import aio_pika
-
-        from shared import topology
-
         await broker.declare_lane(lane)
         connection = await aio_pika.connect(rabbit_url)
         async with connection:
             channel = await connection.channel()
             exchange = await channel.get_exchange(topology.REQUESTS_EXCHANGE)
-            marker = new_id()
-            await exchange.publish(aio_pika.Message(marker.encode()), lane)
+            await exchange.publish(aio_pika.Message(b"no permit"), lane)
             (permit,) = permits(1)
             await broker.publish_permit(lane, permit)
             inbox = Inbox(acknowledge)
@@ -280,12 +371,9 @@ class TestRabbitBroker(BrokerContract):
             async with broker.consume_permits(lane, 1, inbox.permit):
                 assert (await inbox.next_permit()).message == permit
 
-            dead = await channel.get_queue(topology.DEAD_QUEUE)
-            async with asyncio.timeout(10), dead.iterator() as letters:
-                async for letter in letters:
-                    await letter.ack()
-                    if letter.body.decode() == marker:
-                        break
+            assert (await dead_letter(broker, None)).reason == "rejected"
+            assert await broker.take_dead_letter(None)
+            assert not await broker.take_dead_letter(None)
 
     async def test_everything_goes_on_after_the_connection_was_cut(self, rabbit_url: str, lane: str) -> None:
         async with RabbitBroker(rabbit_url) as broker:

@@ -335,7 +335,35 @@ async def test_a_fourth_claim_without_progress_fails_with_a_reason(house: House)
         assert await house.node.final(asked) == "failed"
 
     found = await house.get(asked)
-    assert (found.error_code, found.error_facts) == ("too_many_attempts", {"attempts": 4})
+    assert (found.error_code, found.error_facts) == ("too_many_attempts", {"attempts": 3})
+    assert [letter.generation_id for letter in await house.broker.dead_letters(10)] == [asked.id]
+
+
+async def test_generations_that_stalled_are_tried_one_at_a_time_and_after_the_others(house: House) -> None:
+    async def stalled() -> Generation:
+        asked = generation(lane=LANE, listeners=(NODE,), sampling=GREEDY)
+        await house.store.generations.add(asked)
+        claimed = await house.store.generations.claim(LANE, "a worker that died")
+        assert claimed is not None
+        await house.store.generations.requeue(asked.id, claimed.attempt)
+        return asked
+
+    suspects = [await stalled() for _ in range(3)]
+    engine = ScriptedEngine(vocabulary=VOCABULARY, context_length=CONTEXT_LENGTH, stop_ids=frozenset())
+    model = ServedModel("tiny", engine, tiny_tokenizer(), SamplingDefaults(0.0, 1.0, 0, 5), None, "test")
+    async with house.worker(lambda: model):
+        engine.pause()
+        for asked in suspects:
+            await house.broker.publish_permit(LANE, GenerateReply(generation_id=asked.id))
+        proven = await house.ask()
+        await house.node.until(lambda: len(house.node.changes) == 2)
+        states = [(await house.get(asked)).state.value for asked in (proven, *suspects)]
+        engine.resume()
+        for asked in (proven, *suspects):
+            assert await house.node.final(asked) == "done"
+
+    assert states[0] == "running"
+    assert sorted(states[1:]) == ["queued", "queued", "running"]
 
 
 async def test_a_question_longer_than_the_context_fails_alone(house: House) -> None:
@@ -397,8 +425,8 @@ async def test_a_claim_whose_reply_was_lost_is_not_lost(house: House, monkeypatc
     real = house.store.generations.claim
     lost: list[Generation | None] = []
 
-    async def claim(lane: str, worker_id: str) -> Generation | None:
-        claimed = await real(lane, worker_id)
+    async def claim(lane: str, worker_id: str, *, suspects: bool) -> Generation | None:
+        claimed = await real(lane, worker_id, suspects=suspects)
         if not lost and claimed is not None:
             lost.append(claimed)
             raise StoreUnavailable
