@@ -7,14 +7,15 @@ comes any more while running answers are being given back (`drain`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared import telemetry
+from shared import recovery, telemetry
 from shared.broker.base import Broker, Delivery
 from shared.chat import Generation, GenerationState
-from shared.errors import BrokerUnavailable, QueueFull, StoreUnavailable, TooManyAttempts
+from shared.errors import BrokerUnavailable, QueueFull, ServiceError, StoreUnavailable, TooManyAttempts
 from shared.messages import CancelGeneration, GenerateReply, WatchGeneration
 from shared.settings import WorkerSettings
 from shared.store import Store
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _GIVE_BACK_S = 2.5  # a worker that ends has this long to give its answers back
 _CLAIM_UNDER_WAY_S = 1.0
+_LOOK_EVERY_S = 0.1
 
 
 class Consumer:
@@ -58,6 +60,7 @@ class Consumer:
         self._gives_back = False
         self._claiming = asyncio.Lock()  # held from a claim until `_running` knows it
         self._probation = asyncio.Lock()  # held while a generation that has stalled before is tried again
+        self._finding_lost: asyncio.Task[None] | None = None
         self.service = ServiceTimes()
 
     @property
@@ -86,6 +89,8 @@ class Consumer:
         """Let running answers end by themselves for `within_s` or until `hurry`; then give the rest back, with what
         they have, within 2.5 s. Call it when no permit comes any more."""
         self._is_draining = True
+        if self._finding_lost is not None:
+            self._finding_lost.cancel()
         if within_s > 0 and self._answering:
             await self._all_have_ended(within_s, hurry or asyncio.Event())
         self._gives_back = True
@@ -107,7 +112,23 @@ class Consumer:
             ended.cancel()
             hurrying.cancel()
 
+    async def _find_lost_worker(self) -> None:
+        """A permit came back: its holder's connection is gone, and perhaps the holder. So a worker that missed two
+        heartbeats is taken for lost now, sooner than without such a sign."""
+        stale_after = timedelta(seconds=2 * self._settings.heartbeat_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.stale_after_s):
+                await self._sweep_until_cancelled(stale_after)
+
+    async def _sweep_until_cancelled(self, stale_after: timedelta) -> None:
+        while True:
+            with contextlib.suppress(ServiceError):  # recovery tries again
+                await recovery.sweep(self._store, self._broker, stale_after)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
     async def _answer_one(self, delivery: Delivery) -> None:
+        if delivery.redelivered and (self._finding_lost is None or self._finding_lost.done()):
+            self._finding_lost = self._tasks.create_task(self._find_lost_worker())
         running = await self._claim()
         if running is None:
             await delivery.ack()

@@ -270,6 +270,18 @@ async def test_a_killed_workers_answer_goes_on_where_it_was_kept(house: House) -
     assert found.answer == house.node.texts[asked.id] == expected_text(found.token_ids)
 
 
+async def test_a_permit_that_comes_back_tells_of_a_lost_worker_before_its_lease_is_over(house: House) -> None:
+    lease = {"stale_after_s": 100.0}
+    async with house.worker(**lease) as first:
+        asked = await house.ask(sampling=replace(DRAWN, max_new_tokens=250))
+        await house.node.until(lambda: len(house.node.texts.get(asked.id, "")) > 5)
+        async with house.worker(**lease):
+            await first.kill()
+            assert await house.node.final(asked) == "done"
+
+    assert (await house.get(asked)).answer == house.node.texts[asked.id]
+
+
 async def test_a_worker_that_ends_gives_its_answers_back_with_what_they_have(house: House) -> None:
     async with house.worker() as first:
         asked = [await house.ask(sampling=replace(DRAWN, max_new_tokens=250), seed=number) for number in range(4)]
