@@ -271,11 +271,10 @@ async def test_a_killed_workers_answer_goes_on_where_it_was_kept(house: House) -
 
 
 async def test_a_permit_that_comes_back_tells_of_a_lost_worker_before_its_lease_is_over(house: House) -> None:
-    lease = {"stale_after_s": 100.0}
-    async with house.worker(**lease) as first:
+    async with house.worker(stale_after_s=100.0) as first:
         asked = await house.ask(sampling=replace(DRAWN, max_new_tokens=250))
         await house.node.until(lambda: len(house.node.texts.get(asked.id, "")) > 5)
-        async with house.worker(**lease):
+        async with house.worker(stale_after_s=100.0):
             await first.kill()
             assert await house.node.final(asked) == "done"
 
