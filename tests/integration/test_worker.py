@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from prometheus_client import Histogram
 
 from shared import recovery
 from shared.broker.memory import MemoryBroker
@@ -17,6 +18,7 @@ from shared.errors import StoreUnavailable
 from shared.messages import CancelGeneration, Frame, GenerateReply, GenerationChanged, TokensGenerated, WatchGeneration
 from shared.settings import Settings, WorkerSettings
 from shared.store import Store
+from shared.telemetry import CANCEL_LATENCY, FORECAST_ERROR
 from tests.factories import generation
 from tests.scripted_engine import ScriptedEngine
 from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY, save_tiny_model, tiny_model, tiny_tokenizer
@@ -144,6 +146,12 @@ async def house(store: Store, memory_broker: MemoryBroker) -> AsyncIterator[Hous
         yield House(store, memory_broker, node)
 
 
+def _observed(histogram: Histogram) -> float:
+    """How many values of the model `tiny` it has."""
+    samples = (sample for metric in histogram.collect() for sample in metric.samples)
+    return sum(each.value for each in samples if each.name.endswith("_count") and each.labels["model"] == "tiny")
+
+
 def expected_text(token_ids: tuple[int, ...]) -> str:
     detokenizer = Detokenizer(tiny_tokenizer(), token_ids)
     detokenizer.finish()
@@ -213,6 +221,45 @@ async def test_stop_ends_the_answer_with_what_it_has(house: House) -> None:
     found = await house.get(asked)
     assert 0 < len(found.token_ids) < 256
     assert found.answer == house.node.texts[asked.id] == expected_text(found.token_ids)
+
+
+async def test_a_stop_gives_the_slot_to_who_waits_and_is_measured(house: House) -> None:
+    engine = ScriptedEngine(vocabulary=VOCABULARY, context_length=CONTEXT_LENGTH, stop_ids=frozenset())
+    model = ServedModel("tiny", engine, tiny_tokenizer(), SamplingDefaults(0.0, 1.0, 0, 200), None, "test")
+    before = _observed(CANCEL_LATENCY)
+    async with house.worker(lambda: model, slots=1):
+        engine.pause()
+        running = await house.ask(sampling=SamplingParams(max_new_tokens=200))
+        await house.node.until(lambda: (running.id, "running") in house.node.changes)
+        waiting = await house.ask(sampling=SamplingParams(max_new_tokens=5))
+        await house.broker.publish_control(CancelGeneration(generation_id=running.id), None)
+        assert await house.node.final(running) == "stopped"
+        await house.node.until(lambda: (waiting.id, "running") in house.node.changes)
+        engine.resume()
+        assert await house.node.final(waiting) == "done"
+
+    assert _observed(CANCEL_LATENCY) == before + 1
+
+
+async def test_the_error_of_a_forecast_is_observed_when_its_turn_comes(house: House) -> None:
+    before = _observed(FORECAST_ERROR)
+    async with house.worker():
+        asked = await house.ask(forecast_s=0.0)
+        await house.ask(forecast_s=None)
+        assert await house.node.final(asked) == "done"
+
+    assert _observed(FORECAST_ERROR) == before + 1
+
+
+async def test_a_question_for_another_model_is_left_to_others(house: House) -> None:
+    async with house.worker():
+        other = generation(lane="chat.other-model")
+        await house.store.generations.add(other)
+        await house.broker.publish_permit("chat.other-model", GenerateReply(generation_id=other.id))
+        asked = await house.ask()
+        assert await house.node.final(asked) == "done"
+
+    assert (await house.get(other)).attempt == 0
 
 
 async def test_a_stop_whose_message_was_lost_is_noticed_at_the_next_checkpoint(house: House) -> None:

@@ -237,7 +237,7 @@ async def test_who_has_used_up_their_tokens_is_told_when_they_may_go_on(
     assert "하나 더</textarea>" in person.page
     assert len(await _turns(store)) == 1
     await person.get("/usage")
-    assert "100 가운데 100" in person.page
+    assert "100 / 100" in person.page
 
 
 async def test_a_full_waiting_room_says_how_long_it_takes(store: Store, memory_broker: MemoryBroker) -> None:

@@ -339,6 +339,28 @@ async def test_two_nodes_serve_the_same_answer(store: Store, memory_broker: Memo
     assert [parse_events(body)[-1].data["html"] for body in bodies] == ["<p>하나 둘</p>\n"] * 2
 
 
+async def test_an_answer_is_stopped_at_any_node(store: Store, memory_broker: MemoryBroker, app: Quart) -> None:
+    async def say(asked: Generation) -> AsyncIterator[str]:
+        yield "끝나지 않는 "
+        await asyncio.Event().wait()
+
+    second = create_app(web_settings(), memory_broker, store, node_id="second")
+    async with second.test_app(), asyncio.timeout(10), ScriptedWorker(store, memory_broker, LANE, say) as worker:
+        visitor = WebVisitor(app)
+        await visitor.sign_up()
+        await visitor.ask("어디서든 멈춰 줘")
+        elsewhere = WebVisitor(second)
+        elsewhere.client.cookie_jar = visitor.client.cookie_jar
+        stream = asyncio.ensure_future(visitor.get(visitor.stream_url))
+        await worker.has_stored(1)
+        conversation = visitor.stream_url.split("/stream/")[0]
+        await elsewhere.get(conversation)
+        await elsewhere.post(f"{conversation}/stop")
+        events = parse_events(await (await stream).get_data(as_text=True))
+
+    assert events[-1].data["state"] == "stopped"
+
+
 async def test_ending_streams_leaves_no_request_open(app: Quart) -> None:
     visitor = WebVisitor(app)
     await visitor.sign_up()
