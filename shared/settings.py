@@ -82,7 +82,7 @@ class Settings(_Section):
     data_dir: Path = Field(default=Path("../shared/data"), description="Korean training data, see its README.")
     broker_url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
         default=None,
-        description="amqp://user:password@host:port/vhost, or several with commas between; `nunmal web` and `nunmal worker` need it.",
+        description="amqp://user:password@host:port/vhost, or several with commas between; web and workers need it.",
     )
     store_url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
         default=None, description="mongodb://user:password@host:port/; `nunmal web` and `nunmal worker` need it."

@@ -23,6 +23,7 @@ from web.chat.routes import chat_blueprint
 from web.chat.service import ChatService
 from web.chat.stream import StreamTimes
 from web.chat.transcript import Transcripts
+from web.connection import LightConnection
 from web.errors import register_errors
 from web.language import language_blueprint
 from web.ops import ops_blueprint
@@ -67,6 +68,7 @@ def create_app(
     assets = Assets()
 
     app = Quart(__name__, static_folder=None)
+    app.asgi_http_class = LightConnection
     app.config["MAX_CONTENT_LENGTH"] = _MOST_BODY_BYTES
     app.url_map.strict_slashes = False
     app.extensions[_HUB] = hub

@@ -22,7 +22,7 @@ MAX_ANSWER_CHARS = 130
 DROP_WORD = 0.2  # share of questions that lose a word
 DROP_STOP = 0.15  # share of full stops that are lost
 ADD_OPENER = 0.15  # share of questions that begin as people begin to speak
-OPENERS = ("있잖아,", "저기,", "음,", "그런데", "근데", "아,", "하…", "아니", "있잖아요,", "저기요,", "혹시", "그냥", "진짜")
+OPENERS = ("있잖아,", "저기,", "음,", "그런데", "근데", "아,", "하…", "아니", "저기요,", "혹시", "그냥", "진짜")
 # A small model would invent such details: telephone numbers, addresses of web sites, long numbers.
 _DETAIL = re.compile(r"www|http|\.kr|\.com|\d{3,}|\d+-\d+|[A-Za-z]{12,}")
 # Answers in the chat corpus that are curt, mocking, or pretend to be a person.

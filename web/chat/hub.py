@@ -1,7 +1,8 @@
 """All answers watched on this node, and what keeps them true: frames from the broker, documents from the store.
 
 Frames may be lost (the broker drops old ones for a node that does not keep up), so whatever is silent for a while
-is read from the store again. No task runs here: the streams that watch an answer heal it when they wake.
+is looked up in the store again: once a second and all together, so that thousands of waiting answers cost a few
+queries. What is known to be missing is healed by the streams themselves, at once.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Sequence
 
 from shared.broker.base import Broker
-from shared.chat import GenerationState
-from shared.errors import BrokerUnavailable
+from shared.chat import Generation, GenerationState
+from shared.errors import BrokerUnavailable, StoreUnavailable
 from shared.messages import GenerationChanged, TokensGenerated, WatchGeneration
 from shared.store import Store
 from shared.telemetry import fields
@@ -22,21 +24,28 @@ from web.chat.live import LiveAnswer
 
 log = logging.getLogger(__name__)
 
-_QUEUED_SILENCE_S = 1.0
+_LOOK_EVERY_S = 1.0
 _RUNNING_SILENCE_S = 2.0
-_GAP_RETRY_S = 0.5
+_RETRY_S = 0.5
+_READ_TOGETHER = 500
 
 
 class _Watched:
     """An answer, who watches it, and when it was last heard of (loop time)."""
+
+    __slots__ = ("answer", "asked_at", "healing", "heard_at", "is_listening", "watchers")
 
     def __init__(self, answer: LiveAnswer, now: float) -> None:
         self.answer = answer
         self.watchers = 0
         self.is_listening = False
         self.heard_at = now
-        self.asked_at = now - _GAP_RETRY_S
+        self.asked_at = now - _RETRY_S
         self.healing = asyncio.Lock()
+
+    def is_silent(self, now: float) -> bool:
+        is_waiting = self.answer.state is GenerationState.QUEUED
+        return now >= self.heard_at + (0 if is_waiting else _RUNNING_SILENCE_S)
 
 
 class Hub:
@@ -48,14 +57,20 @@ class Hub:
         self._lines = lines
         self._node_id = node_id
         self._watched: dict[str, _Watched] = {}
+        self._look_now = asyncio.Event()
         self.is_closing = False
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Receive this node's messages while open."""
-        self._broker.on_reconnect(self._mark_all_stale)
+        """Receive this node's messages, and look after silent answers, while open."""
+        self._broker.on_reconnect(self._hear_nothing)
         async with self._broker.consume_node(self._node_id, self.handle):
-            yield
+            looking = asyncio.create_task(self._look_after_silent())
+            try:
+                yield
+            finally:
+                looking.cancel()
+                await asyncio.wait([looking])
 
     def close(self) -> None:
         """Tell every stream to end; browsers come back on another node, or on this one after its restart."""
@@ -93,14 +108,12 @@ class Hub:
     def next_check_s(self, generation_id: str) -> float:
         """Seconds until `heal` has something to do if nothing is heard before."""
         watched = self._watched[generation_id]
-        now = asyncio.get_running_loop().time()
-        silence = watched.heard_at + _silence_s(watched.answer) - now
-        if watched.answer.has_gap:
-            silence = min(silence, watched.asked_at + _GAP_RETRY_S - now)
-        return max(0.0, silence)
+        if watched.answer.is_stale or watched.answer.has_gap:
+            return max(0.0, watched.asked_at + _RETRY_S - asyncio.get_running_loop().time())
+        return math.inf
 
     async def heal(self, generation_id: str) -> None:
-        """Read the store and ask the worker again if something is known or feared to be missing.
+        """Read the store and ask the worker again if something is known to be missing.
 
         Raises StoreUnavailable; the next call tries again.
         """
@@ -108,16 +121,12 @@ class Hub:
         answer = watched.answer
         async with watched.healing:
             now = asyncio.get_running_loop().time()
-            is_missing_text = answer.has_gap and now >= watched.asked_at + _GAP_RETRY_S
-            is_silent = now >= watched.heard_at + _silence_s(answer)
-            if answer.is_over or not (answer.is_stale or is_missing_text or is_silent):
+            is_missing_text = answer.has_gap and now >= watched.asked_at + _RETRY_S
+            if answer.is_over or not (answer.is_stale or is_missing_text):
                 return
             watched.heard_at = watched.asked_at = now
             await self._read(watched)
-            if not answer.is_over:
-                await self._look_at_workers(answer)
-            if answer.state is GenerationState.RUNNING:
-                await self._ask_worker(answer)
+            await self._follow(answer)
 
     async def _read(self, watched: _Watched) -> None:
         answer, generations = watched.answer, self._store.generations
@@ -132,6 +141,62 @@ class Hub:
             raise
         watched.is_listening = True
         answer.apply_document(generation)
+
+    async def _look_after_silent(self) -> None:
+        """Until cancelled. While the store is away, silent answers say so."""
+        now = asyncio.get_running_loop().time
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._look_now.wait()
+            self._look_now.clear()
+            every = [watched for watched in self._watched.values() if watched.is_listening]
+            silent = [watched for watched in every if not watched.answer.is_over and watched.is_silent(now())]
+            try:
+                await self._look_at(silent)
+                is_store_away = False
+            except StoreUnavailable:
+                is_store_away = True
+            except Exception:  # a fault of ours must not leave everybody waiting for ever
+                log.exception("look_failed")
+                continue
+            for watched in silent:
+                watched.answer.tell_store(is_away=is_store_away)
+
+    async def _look_at(self, silent: Sequence[_Watched]) -> None:
+        """Whoever still stands in line gets a new place; the others are read again. Raises StoreUnavailable."""
+        moved = []
+        for watched in silent:
+            if not await self._is_in_line(watched.answer):
+                moved.append(watched)
+        for start in range(0, len(moved), _READ_TOGETHER):
+            some = moved[start : start + _READ_TOGETHER]
+            found = await self._store.generations.get_many(watched.answer.generation_id for watched in some)
+            await asyncio.gather(*(self._take(watched, found.get(watched.answer.generation_id)) for watched in some))
+
+    async def _is_in_line(self, answer: LiveAnswer) -> bool:
+        generation = answer.generation
+        if generation is None or answer.state is not GenerationState.QUEUED:
+            return False
+        line, rank = await self._lines.of(generation.lane), rank_of(generation)
+        place = line.place(rank)
+        if line.waiting[place.ahead : place.ahead + 1] != [rank]:
+            return False
+        answer.move_to(place)
+        return True
+
+    async def _take(self, watched: _Watched, generation: Generation | None) -> None:
+        answer = watched.answer
+        watched.heard_at = asyncio.get_running_loop().time()
+        answer.apply_document(generation)
+        await self._follow(answer)
+
+    async def _follow(self, answer: LiveAnswer) -> None:
+        """Ask its worker for what we lack, and see where it stands."""
+        if answer.state is GenerationState.RUNNING:
+            await asyncio.gather(self._ask_worker(answer), self._look_at_workers(answer))
+        elif not answer.is_over:
+            await self._look_at_workers(answer)
 
     async def _look_at_workers(self, answer: LiveAnswer) -> None:
         generation = answer.generation
@@ -153,10 +218,8 @@ class Hub:
         except BrokerUnavailable:
             log.info("watch_not_sent", extra=fields(generation_id=answer.generation_id))
 
-    def _mark_all_stale(self) -> None:
+    def _hear_nothing(self) -> None:
+        """The broker was away, and what it had for us is gone: the next look reads everything."""
         for watched in self._watched.values():
-            watched.answer.mark_stale()
-
-
-def _silence_s(answer: LiveAnswer) -> float:
-    return _QUEUED_SILENCE_S if answer.state is GenerationState.QUEUED else _RUNNING_SILENCE_S
+            watched.heard_at = -math.inf
+        self._look_now.set()

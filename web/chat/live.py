@@ -32,7 +32,16 @@ class Cursor:
 
 
 class LiveAnswer:
-    """Offsets are code points of `text`. `changed` is set, and replaced, whenever anything is new."""
+    """Offsets are code points of `text`. `version` grows whenever anything is new.
+
+    Thousands may be open on a node, nearly all of them silent: what each one holds is kept small.
+    """
+
+    __slots__ = (
+        *("generation_id", "text", "blocks", "attempt", "state", "generation", "is_gone", "is_stale", "place"),
+        *("has_worker", "is_store_away", "version", "_waiting", "_cursors", "_wanted", "_parsed", "_cuts"),
+        *("_settling", "_final_html"),
+    )
 
     def __init__(self, generation_id: str) -> None:
         self.generation_id = generation_id
@@ -45,8 +54,10 @@ class LiveAnswer:
         self.is_stale = True  # the store knows more than we do
         self.place = Place(ahead=0, wait_s=None, has_worker=True)  # where it waits
         self.has_worker = True  # one that answers, or could
-        self.changed = asyncio.Event()
-        self._cursors: set[Cursor] = set()
+        self.is_store_away = False  # it could not be asked whether anything is new
+        self.version = 0
+        self._waiting: list[asyncio.Future[None]] = []
+        self._cursors: list[Cursor] = []
         self._wanted = 0  # a frame told us that this much text exists
         self._parsed = 0  # whole lines up to here were searched for finished blocks
         self._cuts = 0
@@ -75,12 +86,41 @@ class LiveAnswer:
         return self.blocks[-1].end if self.blocks else 0
 
     def wake(self) -> None:
-        self.changed.set()
-        self.changed = asyncio.Event()
+        self.version += 1
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            _settle(waiter)
+
+    async def change(self, since: int, timeout_s: float) -> None:
+        """Return when `version` is beyond `since`, or after `timeout_s`."""
+        if self.version > since:
+            return
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiting.append(waiter)
+        overdue = loop.call_later(timeout_s, _settle, waiter)
+        try:
+            await waiter
+        finally:
+            overdue.cancel()
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
 
     def mark_stale(self) -> None:
         self.is_stale = True
         self.wake()
+
+    def move_to(self, place: Place) -> None:
+        """It still waits, and stands here now."""
+        if place != self.place:
+            self.place = place
+            self.wake()
+
+    def tell_store(self, *, is_away: bool) -> None:
+        """Whether the last look at the store failed."""
+        if is_away != self.is_store_away:
+            self.is_store_away = is_away
+            self.wake()
 
     def apply_frame(self, frame: Frame) -> None:
         """Cut to the frame's offset and append, unless it is old, known, or beyond a gap."""
@@ -92,6 +132,7 @@ class LiveAnswer:
             self._wanted = 0
         self.state = GenerationState.RUNNING
         self.has_worker = True
+        self.is_store_away = False
         self._wanted = max(self._wanted, frame.offset + len(frame.text))
         known = len(self.text) - frame.offset
         if 0 <= known < len(frame.text):
@@ -100,6 +141,7 @@ class LiveAnswer:
 
     def apply_document(self, generation: Generation | None) -> None:
         """What the store says. Its answer may be behind the frames of its attempt, never behind older ones."""
+        self.is_store_away = False
         if generation is None:
             self.is_gone = True
         elif generation.attempt >= self.attempt and not self.is_over:
@@ -116,11 +158,11 @@ class LiveAnswer:
     def cursor(self, attempt: int, position: int) -> Iterator[Cursor]:
         """For a browser that has `position` code points of `attempt`; of another attempt it keeps nothing."""
         cursor = Cursor(position if attempt == self.attempt else 0, position)
-        self._cursors.add(cursor)
+        self._cursors.append(cursor)
         try:
             yield cursor
         finally:
-            self._cursors.discard(cursor)
+            self._cursors.remove(cursor)
 
     def news(self, cursor: Cursor) -> tuple[int, str, list[Block]] | None:
         """Offset, text and finished blocks that this cursor has not had, and move it; None if it is up to date."""
@@ -173,6 +215,11 @@ class LiveAnswer:
         for cursor in self._cursors:
             cursor.position = 0 if cursor.settled else min(cursor.position, offset)
             cursor.settled = 0
+
+
+def _settle(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 async def rendered(text: str) -> str:

@@ -6,7 +6,6 @@ The socket owns nothing: closing it does not stop the answer, and any node can s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import re
@@ -62,7 +61,7 @@ async def answer_events(
                 yield f"retry: {_RETRY_MS}\n\n"
                 sent_at = now()
                 while True:
-                    changed = answer.changed
+                    version = answer.version
                     note = await _heal(hub, answer, words)
                     if answer.is_over:
                         if shown and (event := await _text(answer, cursor)):
@@ -84,9 +83,7 @@ async def answer_events(
                         yield ": heartbeat\n\n"
                         sent_at = now()
                     wake_at = min(sent_at + times.heartbeat_s, ends_at) - now()
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(min(wake_at, hub.next_check_s(generation_id))):
-                            await changed.wait()
+                    await answer.change(version, min(wake_at, hub.next_check_s(generation_id)))
 
 
 async def _heal(hub: Hub, answer: LiveAnswer, words: Words) -> str:
@@ -96,7 +93,7 @@ async def _heal(hub: Hub, answer: LiveAnswer, words: Words) -> str:
     except StoreUnavailable:
         log.warning("stream_without_store", extra=fields(generation_id=answer.generation_id))
         return words("note.store_away")
-    return note_of_live(answer, words)
+    return words("note.store_away") if answer.is_store_away else note_of_live(answer, words)
 
 
 async def _text(answer: LiveAnswer, cursor: Cursor) -> str | None:

@@ -242,7 +242,8 @@ async def test_who_has_used_up_their_tokens_is_told_when_they_may_go_on(
 
 async def test_a_full_waiting_room_says_how_long_it_takes(store: Store, memory_broker: MemoryBroker) -> None:
     await store.workers.beat("busy", LANE, "test", "0", 1, 1, service_s=300.0)
-    person = WebVisitor(create_app(web_settings(web={"waiting_room": 1}), memory_broker, store, node_id="node"))
+    settings = web_settings(web={"waiting_room": 1}, worker={"stale_after_s": 60.0})
+    person = WebVisitor(create_app(settings, memory_broker, store, node_id="node"))
     await person.sign_up()
     await person.ask("하나")
     await person.get("/chat")
@@ -455,6 +456,7 @@ async def test_a_page_in_mid_answer_and_its_stream_fit_together(
 
     assert '<div class="block" data-start="0" data-end="4"><p>하나</p>\n</div>' in page
     assert url.endswith("?from=1.11")
-    assert text_of(events, answer[:11]) == answer
-    assert text_of(resumed, answer[:5]) == answer
+    assert answer.startswith(text_of(events, answer[:11]))  # `done` may overtake the last text
+    assert answer.startswith(text_of(resumed, answer[:5]))
     assert events[-1].data == resumed[-1].data
+    assert events[-1].data["html"].endswith("<p>넷 다섯</p>\n")

@@ -81,7 +81,7 @@ class Nodes:
 async def nodes(store: Store, memory_broker: MemoryBroker) -> AsyncIterator[Nodes]:
     asked = generation()
     await store.generations.add(asked)
-    hubs = [Hub(store, memory_broker, Lines(store, 2.0), name) for name in ("one", "two")]
+    hubs = [Hub(store, memory_broker, Lines(store, 30.0), name) for name in ("one", "two")]
     nodes = Nodes(hubs, store, memory_broker, asked)
     async with nodes.workers, hubs[0].running(), hubs[1].running():
         yield nodes

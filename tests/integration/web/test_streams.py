@@ -71,7 +71,7 @@ class Watched:
 async def watched(store: Store, memory_broker: MemoryBroker) -> AsyncIterator[Watched]:
     asked = generation()
     await store.generations.add(asked)
-    watched = Watched(Hub(store, memory_broker, Lines(store, 2.0), "node"), store, memory_broker, asked)
+    watched = Watched(Hub(store, memory_broker, Lines(store, 30.0), "node"), store, memory_broker, asked)
     async with watched.hub.running():
         yield watched
         for stream in watched.streams:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from hypothesis import given
@@ -164,11 +165,26 @@ def test_a_deleted_answer_is_over() -> None:
 
 async def test_whoever_waits_is_woken_by_news() -> None:
     answer = _live()
-    changed = answer.changed
+    seen = answer.version
+    waiting = [asyncio.ensure_future(answer.change(seen, 60)) for _ in range(2)]
+    await asyncio.sleep(0)
     answer.apply_frame(_frame(0, "가"))
 
-    assert changed.is_set()
-    assert not answer.changed.is_set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiting)
+        await answer.change(seen, 60)
+    assert answer._waiting == []
+
+
+async def test_whoever_waits_in_vain_or_leaves_is_forgotten() -> None:
+    answer = _live()
+    leaving = asyncio.ensure_future(answer.change(answer.version, 60))
+    await answer.change(answer.version, 0.01)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+
+    assert leaving.cancelled()
+    assert answer._waiting == []
 
 
 def test_a_cursor_that_left_is_forgotten() -> None:
@@ -176,7 +192,7 @@ def test_a_cursor_that_left_is_forgotten() -> None:
     with answer.cursor(1, 0):
         pass
 
-    assert answer._cursors == set()
+    assert answer._cursors == []
 
 
 async def test_a_very_long_block_is_not_searched_for_every_line() -> None:
