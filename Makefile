@@ -41,6 +41,17 @@ test-only: $(VENV)/test.stamp ## Unit, contract, integration and browser tests (
 	@infra/services.sh ensure
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/test.stamp ## Kill, freeze and restart everything under load: nothing may be lost (INJECTIONS=N SEED=S PLANT=lost)
+	@infra/services.sh ensure
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos $(if $(INJECTIONS),--injections $(INJECTIONS)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(PLANT),--plant $(PLANT)) $(ARGS)
+
+.PHONY: bench-backbone
+bench-backbone: $(VENV)/test.stamp ## Measure what web, RabbitMQ and worker cost; writes build/bench/backbone.json (10 min)
+	@infra/services.sh ensure
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.backbone $(ARGS)
+
 .PHONY: format
 format: $(VENV)/test.stamp ## Put the code into shape
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,105 @@
+"""`make bench-backbone`: what the way through web, RabbitMQ and worker costs. Writes build/bench/backbone.json.
+
+    python -m tests.bench.backbone [--parts path messages first_text streams] [--rounds 3] [--samples 200]
+
+Parts that are not asked for keep what the file had. BENCHMARKS.md says what the figures mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from tests.bench import first_text, path, streams
+from tests.bench.processes import Cores, pinned
+from tests.bench.site import running_site
+from tests.service import ROOT
+
+OUTPUT = ROOT / "build" / "bench" / "backbone.json"
+PARTS = ("path", "messages", "first_text", "streams")
+_IDLE, _LIVE = 5000, 200
+
+
+async def _measure(part: str, options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
+    """Each part has a broker and a store of its own."""
+    with tempfile.TemporaryDirectory() as directory, pinned(cores.others):
+        async with running_site(Path(directory), cores) as site:
+            match part:
+                case "path":
+                    return await path.measure(site, rounds=options.rounds, tokens=options.tokens)
+                case "messages":
+                    return await path.count_messages(site, tokens=options.tokens)
+                case "first_text":
+                    return await first_text.measure(site, samples=options.samples)
+                case _:
+                    return await streams.measure(site, idle=_IDLE, live=_LIVE, seconds=15)
+
+
+def _told(command: str) -> str:
+    return subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _circumstances(cores: Cores) -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["python", "-m", "tests.bench.backbone", *sys.argv[1:]]),
+        "commit": _told("git rev-parse HEAD"),
+        "uncommitted_changes": bool(_told("git status --porcelain")),
+        "machine": {
+            "cores": os.cpu_count(),
+            "engine_core": cores.engine,
+            "other_cores": sorted(cores.others),
+            "processor": platform.processor() or platform.machine(),
+            "python": platform.python_version(),
+            "load_before": os.getloadavg()[0],  # processes that wanted a core beside us
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--rounds", type=int, default=3, help="of the path beside the engine alone")
+    parser.add_argument("--tokens", type=int, default=1024, help="of each of the 32 answers")
+    parser.add_argument("--samples", type=int, default=200, help="of the time to the first text")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what we started is ended with us
+    report: dict[str, Any] = json.loads(OUTPUT.read_text()) if OUTPUT.exists() else {}
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    for part in options.parts:
+        cores = Cores.of_machine()
+        circumstances = _circumstances(cores)
+        print(f"bench: {part}", flush=True)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            measured = runner.run(_measure(part, options, cores))
+        report |= {name: value for name, value in measured.items() if name in _FIGURES}
+        report.setdefault("samples", {})[part] = circumstances | measured
+        OUTPUT.write_text(json.dumps(report, indent=1) + "\n")
+    for name in _FIGURES:
+        print(f"{name}: {json.dumps(report.get(name))}")
+
+
+_FIGURES = (
+    "path_over_engine_32",
+    "added_ttft_ms",
+    "broker_messages_per_1000_tokens",
+    "kib_per_idle_stream",
+    "streams_held",
+    "live_delay_ms",
+)
+
+if __name__ == "__main__":
+    main()
