@@ -61,7 +61,7 @@ format: $(VENV)/test.stamp ## Put the code into shape
 train: $(VENV)/training.stamp ## Train the reference model again from NUNMAL_DATA_DIR (hours; see training/recipes/)
 	$(BIN)/python -m training.tokenizer training/recipes/reference_tokenizer.yaml
 	$(BIN)/python -m training.pretrain training/recipes/reference_pretrain.yaml --minutes 60 --decay-minutes 6
-	$(BIN)/python -m training.sft training/recipes/reference_sft.yaml --minutes 75 --decay-minutes 35
+	$(BIN)/python -m training.sft training/recipes/reference_sft.yaml --minutes 180 --decay-minutes 45
 	$(BIN)/python -m training.export training/recipes/reference_sft.yaml
 	$(BIN)/python -m training.evaluate training/recipes/reference_sft.yaml --published
 	$(BIN)/python -m training.card training/recipes/reference_sft.yaml

@@ -4,7 +4,7 @@ Padding stands on the right, where causal attention never looks back at it, so n
 covered: adapters (this trains all weights of a small model). Runs in pieces; the same command goes on.
 
 How to run:
-    python -m training.sft training/recipes/reference_sft.yaml --minutes 75 --decay-minutes 35
+    python -m training.sft training/recipes/reference_sft.yaml --minutes 180 --decay-minutes 45
     python -m training.sft training/recipes/reference_sft.yaml --show     # one batch in two colours
 """
 
