@@ -25,7 +25,7 @@ from shared.ids import new_id
 from shared.settings import Settings
 from shared.store import Store
 from shared.telemetry import configure_logging
-from web.listening import address_of, listening
+from web.listening import address_of, allow_many_streams, listening
 from web.serve import serve_web
 from workers.serve import serve_worker
 
@@ -33,6 +33,7 @@ from workers.serve import serve_worker
 def up(settings: Settings) -> None:
     """Run until Ctrl-C or SIGTERM. Raises NunmalError if it cannot start."""
     configure_logging(settings.log_format, settings.log_level)
+    allow_many_streams()
     with listening(settings.web.host, settings.web.port) as web_socket, opened_home(settings.home) as home:
         key = settings.secret_key or SecretStr(secret_key(home))
         settings = settings.model_copy(update={"home": home, "secret_key": key})

@@ -13,7 +13,7 @@ from shared.ids import new_id
 from shared.settings import Settings
 from shared.store import Store
 from shared.telemetry import configure_logging
-from web.listening import address_of, listening
+from web.listening import address_of, allow_many_streams, listening
 from web.serve import serve_web
 
 
@@ -21,6 +21,7 @@ def main(settings: Settings) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises NunmalError if it cannot start."""
     configure_logging(settings.log_format, settings.log_level)
     require(settings, "web", "broker_url", "store_url", "secret_key")
+    allow_many_streams()
     with (
         listening(settings.web.host, settings.web.port) as sock,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

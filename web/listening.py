@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 from collections.abc import Iterator
 
 from shared.errors import ConfigError
 
 _BACKLOG = 2048
+
+
+def allow_many_streams() -> None:
+    """Every open stream is an open file: use as many as the system lets this process have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ class AnswerMetrics:
 
     def __init__(self, model: str, claimed: Generation) -> None:
         self._model = model
+        self._written = telemetry.GENERATION_TOKENS.labels(model)
         self._begun = time.monotonic()
         self._first: float | None = None
         self._last = self._begun
@@ -37,7 +38,7 @@ class AnswerMetrics:
     def token(self) -> None:
         self._last = time.monotonic()
         self._tokens += 1
-        telemetry.GENERATION_TOKENS.labels(self._model).inc()
+        self._written.inc()
         if self._first is None:
             self._first = self._last
             telemetry.TIME_TO_FIRST_TOKEN.labels(self._model).observe(self._first - self._begun)

@@ -197,13 +197,21 @@ class Consumer:
             async with self._claiming:
                 try:
                     claimed = await self._store.generations.claim(self._worker.lane, self._worker.id, suspects=suspects)
-                    if claimed is not None:
-                        await self._store.fairness.claimed(claimed.lane, claimed.tag)
                 except StoreUnavailable as error:
                     log.warning("claim_delayed", extra=fields(reason=str(error)))
                 else:
-                    return self._register(claimed) if claimed else None
+                    if claimed is None:
+                        return None
+                    self._tasks.create_task(self._move_time(claimed))
+                    return self._register(claimed)
             await patiently(self._return_unheard_claims)
+
+    async def _move_time(self, claimed: Generation) -> None:
+        """Lost if the store is away just now: the next claim moves it further."""
+        try:
+            await self._store.fairness.claimed(claimed.lane, claimed.tag)
+        except StoreUnavailable as error:
+            log.info("time_not_moved", extra=fields(reason=str(error)))
 
     def _register(self, claimed: Generation) -> RunningGeneration:
         running = RunningGeneration(

@@ -6,6 +6,7 @@ number is limited too.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -41,10 +42,12 @@ class Limits:
         settings, now = self._settings, datetime.now(UTC)
         if len(line.waiting) >= settings.waiting_room:
             raise QueueFull(retry_after_s=moved_on_s(line))
-        answers = await self._store.generations.unfinished_of_user(user_id, settings.answers_per_user)
+        answers, used = await asyncio.gather(
+            self._store.generations.unfinished_of_user(user_id, settings.answers_per_user),
+            self._store.usage.of(user_id, now),
+        )
         if answers >= settings.answers_per_user:
             raise TooManyAnswers(limit=settings.answers_per_user, retry_after_s=_one_ended_s(line, answers))
-        used = await self._store.usage.of(user_id, now)
         wait_s = minute_wait_s(used, settings.tokens_per_minute, now)
         if wait_s > 0:
             raise TokensPerMinuteExceeded(limit=settings.tokens_per_minute, retry_after_s=wait_s)

@@ -135,13 +135,16 @@ class ChatService:
             log.info("question_refused", extra=fields(reason=type(error).__name__))
 
     async def _ask(self, user: User, conversation_id: str | None, generation_id: str, question: str) -> Generation:
-        conversation = await self._get(user, conversation_id) if conversation_id else None
-        if earlier := await self._store.generations.get(generation_id):
+        conversation, earlier, line = await asyncio.gather(
+            self._get(user, conversation_id) if conversation_id else _nothing(),
+            self._store.generations.get(generation_id),
+            self._lines.of(self._lane),
+        )
+        if earlier:
             if earlier.user_id != user.id or (conversation_id or earlier.conversation_id) != earlier.conversation_id:
                 raise NotFound
             await self._place(earlier, is_new=False)
             return earlier
-        line = await self._lines.of(self._lane)
         await self._require_room(user, conversation, line)
         cost = len(question) + (line.answer_tokens or _UNMEASURED_TOKENS)
         tag = await self._store.fairness.start_tag(self._lane, user.id, cost)
@@ -229,6 +232,10 @@ class ChatService:
             await self._broker.publish_control(CancelGeneration(generation_id=generation_id), None)
         except BrokerUnavailable:
             log.warning("cancel_not_sent", extra=fields(generation_id=generation_id))
+
+
+async def _nothing() -> None:
+    """Stands for a question in a new conversation."""
 
 
 def _begins_conversation(turn: Generation) -> bool:
