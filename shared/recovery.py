@@ -47,14 +47,8 @@ async def sweep(store: Store, broker: Broker, stale_after: timedelta) -> int:
     """One round. Returns how many permits it published."""
     alive = await store.workers.alive(stale_after)
     alive_ids = {worker.id for worker in alive}
-    published = 0
-    for generation in await store.generations.running():
-        lost = generation.worker_id not in alive_ids
-        if lost and await store.generations.requeue(generation.id, generation.attempt):
-            log.warning("generation_taken_back", extra=fields(id=generation.id, worker_id=generation.worker_id))
-            await _permit(store, broker, generation)
-            await _tell_listeners(broker, generation)
-            published += 1
+    lost = [turn for turn in await store.generations.running() if turn.worker_id not in alive_ids]
+    published = sum(await asyncio.gather(*(_take_back(store, broker, turn) for turn in lost)))
     free_slots: Counter[str] = Counter()
     for worker in alive:
         free_slots[worker.lane] += worker.free
@@ -74,6 +68,16 @@ async def _tidy(store: Store) -> None:
     await store.workers.sweep(_FORGET_WORKERS_AFTER)
     await store.fairness.sweep()
     await store.usage.sweep()
+
+
+async def _take_back(store: Store, broker: Broker, generation: Generation) -> bool:
+    """False if somebody else was quicker."""
+    if not await store.generations.requeue(generation.id, generation.attempt):
+        return False
+    log.warning("generation_taken_back", extra=fields(id=generation.id, worker_id=generation.worker_id))
+    await _permit(store, broker, generation)
+    await _tell_listeners(broker, generation)
+    return True
 
 
 async def _permit(store: Store, broker: Broker, generation: Generation) -> None:

@@ -77,7 +77,7 @@ def rabbitmq_nodes(directory: Path, count: int) -> Iterator[list[RabbitNode]]:
     with contextlib.ExitStack() as stack:
         nodes: list[RabbitNode] = []
         if binary:
-            epmd_port, *ports = _free_ports(1 + 2 * count)
+            epmd_port, *ports = free_ports(1 + 2 * count)
             stack.callback(_stop_epmd, epmd_port)
             for number in range(count):
                 installed = _InstalledNode(
@@ -86,7 +86,7 @@ def rabbitmq_nodes(directory: Path, count: int) -> Iterator[list[RabbitNode]]:
                 stack.callback(installed.stop)
                 nodes.append(installed)
         elif shutil.which("docker"):
-            for port in _free_ports(count):
+            for port in free_ports(count):
                 container = _DockerNode(port)
                 stack.callback(container.remove)
                 nodes.append(container)
@@ -188,7 +188,7 @@ class _DockerNode:
         return subprocess.run([docker, *arguments], capture_output=True, text=True, check=True).stdout
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports below the ephemeral range, so that no outgoing connection takes them meanwhile."""
     ports: list[int] = []
     for port in range(21_000 + os.getpid() % 9_000, 32_700):

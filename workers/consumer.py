@@ -153,7 +153,8 @@ class Consumer:
                 await delivery.ack()
             finally:
                 running.close()
-                del self._running[claimed.id]
+                if self._running.get(claimed.id) is running:  # else it was taken from us and we have claimed it again
+                    del self._running[claimed.id]
                 telemetry.SLOTS_BUSY.labels(self._model.name).set(self.busy)
 
     async def _account(self, running: RunningGeneration, claimed: Generation, ending: Ending) -> None:

@@ -146,6 +146,21 @@ class RabbitBroker:
             except PublishError:  # returned: the queue was deleted behind our back
                 await self._declare_lane(self._confirmed, lane)
                 await self._requests.publish(permit, lane, mandatory=True, timeout=_TIMEOUT_S)
+            except DeliveryError:
+                await self._publish_anew(permit, lane)
+
+    async def _publish_anew(self, permit: aio_pika.Message, lane: str) -> None:
+        """A channel that was refused once stays refused when the limit is lifted (rabbitmq-server #12206), so a new one
+        is asked too, and takes the old one's place if it fares better. Raises DeliveryError."""
+        channel = await _channel(self._publishing, confirms=True)
+        try:
+            requests, control, _ = await _declare_exchanges(channel)
+            await requests.publish(permit, lane, mandatory=True, timeout=_TIMEOUT_S)
+        except BaseException:
+            await _close(channel)
+            raise
+        # The old channel stays open: others may wait for its confirms.
+        self._confirmed, self._requests, self._control = channel, requests, control
 
     @contextlib.asynccontextmanager
     async def consume_permits(self, lane: str, prefetch: int, handler: PermitHandler) -> AsyncIterator[None]:

@@ -59,7 +59,6 @@ class Injector:
         self._browsers = browsers
         self._choice = choice
         self._extra = extra
-        self.reading: list[asyncio.Task[None]] = []  # answers that are still read after their injection
 
     async def perform(self, kind: str) -> Injection:
         """Raises Missed."""
@@ -137,14 +136,12 @@ class Injector:
             flood = [(flooder, self._choice.choice(struck).prompt) for flooder in flooders for _ in range(_FLOOD)]
             asking = [asyncio.create_task(flooder.ask(prompt, is_patient=False)) for flooder, prompt in flood]
             answers = await asyncio.gather(*asking)
-            # Until the queue takes questions again: rabbitmq-server #12206 refuses for ever if it is lifted before.
-            answers.append(await flooders[0].ask(struck[0].prompt))
+            refused = sum(answer.is_refused for answer in answers)
+            # Lifted while it refuses, RabbitMQ would refuse for ever (rabbitmq-server #12206): first the line must end.
+            accepted = [(person, answer) for person in flooders for answer in person.answers if not answer.is_refused]
+            await asyncio.gather(*(person.read(answer) for person, answer in accepted))
         finally:
             await asyncio.to_thread(clear_policy, self._system.broker, _POLICY)
-        refused = sum(answer.is_refused for answer in answers)
-        for flooder in flooders:
-            accepted = [answer for answer in flooder.answers if not answer.is_refused]
-            self.reading += [asyncio.create_task(flooder.read(answer)) for answer in accepted]
         if not refused:
             raise Missed("nobody was refused")
         return Injection("fill_queue", f"{refused} of {len(answers)} refused", at, struck)

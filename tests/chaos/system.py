@@ -28,7 +28,7 @@ from shared.topology import CHAT_JOBS, lane
 from tests.chaos.checker import Stored
 from tests.chaos.planted import POISONED
 from tests.models import babbling_model
-from tests.rabbitmq_node import RabbitNode, _free_ports, rabbitmq_node
+from tests.rabbitmq_node import RabbitNode, free_ports, rabbitmq_node
 from tests.service import ROOT
 
 MAX_NEW_TOKENS = 320
@@ -198,7 +198,7 @@ async def running_system(model: Path, directory: Path, logs: Path, plant: str) -
 
 
 def _system(model: Path, directory: Path, logs: Path, plant: str, broker: RabbitNode) -> System:
-    store_port, *web_ports = _free_ports(1 + WEBS)
+    store_port, *web_ports = free_ports(1 + WEBS)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUNMAL_")} | {
         "OMP_NUM_THREADS": "1",
         "NUNMAL_STORE_URL": f"mongodb://127.0.0.1:{store_port}/",

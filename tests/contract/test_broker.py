@@ -355,6 +355,18 @@ class TestRabbitBroker(BrokerContract):
         with pytest.raises(BrokerUnavailable, match="does not answer"):
             await RabbitBroker("amqp://guest:guest@127.0.0.1:1/").__aenter__()
 
+    async def test_queue_whose_limit_is_lifted_takes_permits_again(self, rabbit_node: RabbitNode, lane: str) -> None:
+        pattern = "^" + re.escape(topology.request_queue(lane)) + "$"
+        async with RabbitBroker(rabbit_node.url) as broker:
+            await asyncio.to_thread(set_policy, rabbit_node, lane, pattern, max_length=1)
+            with pytest.raises(QueueFull):
+                for permit in permits(10):
+                    await broker.publish_permit(lane, permit)
+            await asyncio.to_thread(clear_policy, rabbit_node, lane)
+
+            for permit in permits(3):
+                await broker.publish_permit(lane, permit)
+
     async def test_unreadable_permit_goes_to_the_dead_letter_queue_and_the_next_is_served(
         self, broker: Broker, rabbit_url: str, lane: str
     ) -> None:

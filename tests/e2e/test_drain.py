@@ -163,14 +163,14 @@ def test_rolling_restart_of_everything_loses_nothing(environment: dict[str, str]
         with ThreadPoolExecutor(people) as pool:
             reading = [pool.submit(read, number) for number in range(people)]
             has_begun.wait(60)
-            for number, (process, _) in enumerate(webs):
-                process.signal(signal.SIGTERM)
-                assert process.wait(10) == 0, process.output
-                addresses[number] = start("web", "--port", "0")[1]
             for process, _ in workers:
                 process.signal(signal.SIGTERM)
                 assert process.wait(10) == 0, process.output
                 start("worker")
+            for number, (process, _) in enumerate(webs):
+                process.signal(signal.SIGTERM)
+                assert process.wait(10) == 0, process.output
+                addresses[number] = start("web", "--port", "0")[1]
             results = [future.result(90) for future in reading]
 
         answers = {generation_id: stored(environment, generation_id) for generation_id, _, _ in results}
