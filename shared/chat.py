@@ -36,6 +36,10 @@ class GenerationState(StrEnum):
     def is_final(self) -> bool:
         return self in (GenerationState.DONE, GenerationState.STOPPED, GenerationState.FAILED)
 
+    def shown(self, attempt: int) -> GenerationState:
+        """What people see: `queued` means never begun; an answer that waits for another worker reads as running."""
+        return GenerationState.RUNNING if self is GenerationState.QUEUED and attempt > 0 else self
+
 
 class JobClass(IntEnum):
     """Who goes first: somebody who waits in front of a page, before work that nobody watches."""
@@ -124,7 +128,5 @@ class Generation:
 
     @property
     def shown_state(self) -> GenerationState:
-        """What people see: `queued` means never begun; an answer that waits for another worker reads as running."""
-        if self.state is GenerationState.QUEUED and self.attempt > 0:
-            return GenerationState.RUNNING
-        return self.state
+        """What people see."""
+        return self.state.shown(self.attempt)

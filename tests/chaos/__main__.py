@@ -31,6 +31,7 @@ from tests.chaos.injections import KINDS, Injection, Injector, Missed
 from tests.chaos.report import report, table, write
 from tests.chaos.system import MAX_NEW_TOKENS, System, greedy_model, running_system
 from tests.chaos.truth import true_answers
+from tests.chaos.waiting import until
 from tests.service import ROOT
 
 BROWSERS = 40
@@ -151,34 +152,33 @@ class Run:
 
     async def _back(self, injection: Injection) -> None:
         """Until every struck answer has gone on or is over."""
-        end = time.monotonic() + _BACK_WITHIN_S
-        while time.monotonic() < end:
-            later = (answer.transcript.grown_at[-1] > injection.at + 1.0 for answer in injection.struck)
-            over = (answer.transcript.is_over for answer in injection.struck)
-            if all(has_more or is_over for has_more, is_over in zip(later, over, strict=True)):
-                return
-            await asyncio.sleep(0.1)
+
+        async def all_go_on() -> bool:
+            transcripts = (answer.transcript for answer in injection.struck)
+            return all(each.is_over or each.grown_at[-1] > injection.at + 1.0 for each in transcripts)
+
+        await until(all_go_on, _BACK_WITHIN_S)
 
     async def _plant_fault(self) -> None:
         self._system.plant_fault()
-        end = time.monotonic() + _PLANTED_WITHIN_S
-        while time.monotonic() < end:
-            if self._system.plant_is_done:
-                _say(f"planted: {self._plant}")
-                return
-            await asyncio.sleep(0.1)
-        self._problems.append("no process took the fault that was to be planted")
+
+        async def is_done() -> bool:
+            return self._system.plant_is_done
+
+        if await until(is_done, _PLANTED_WITHIN_S):
+            _say(f"planted: {self._plant}")
+        else:
+            self._problems.append("no process took the fault that was to be planted")
 
     async def _busy_slots(self) -> int:
-        """Once they do not change any more, or after some seconds."""
+        """Once none is, or after some seconds."""
         with contextlib.suppress(TimeoutError):
             await self._system.whole()
-        end = time.monotonic() + _SLOTS_FREE_WITHIN_S
-        while True:
-            busy = await self._system.busy_slots()
-            if not busy or time.monotonic() > end:
-                return busy
-            await asyncio.sleep(0.5)
+
+        async def are_free() -> bool:
+            return not await self._system.busy_slots()
+
+        return 0 if await until(are_free, _SLOTS_FREE_WITHIN_S) else await self._system.busy_slots()
 
     def _person(self, name: str) -> Browser:
         person = Browser(name, list(self._system.webs), self._prompts, random.Random(self._choice.random()))

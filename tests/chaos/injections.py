@@ -18,6 +18,7 @@ from tests.chaos.checker import Answer, gap_s
 from tests.chaos.client import Browser
 from tests.chaos.planted import POISON
 from tests.chaos.system import Service, System
+from tests.chaos.waiting import until
 from tests.rabbitmq_node import clear_policy, close_all_connections, restart, set_policy
 
 LONG_TOKENS = 200  # at least one struck answer is that far when it is struck
@@ -189,8 +190,8 @@ class Injector:
 
         `belongs`: which of them, by answer and worker. Raises Missed.
         """
-        end = time.monotonic() + _STRIKE_WITHIN_S
-        while time.monotonic() < end:
+
+        async def worth_striking() -> list[Answer]:
             running = await self._system.running()
             reading = (browser.answer for browser in self._browsers)
             found = [
@@ -200,10 +201,12 @@ class Injector:
                 if belongs(answer, running[answer.generation_id][0])
             ]
             longest = max((running[answer.generation_id][1] for answer in found), default=0)
-            if len(found) >= _FEWEST_STRUCK and longest >= LONG_TOKENS:
-                return found
-            await asyncio.sleep(0.1)
-        raise Missed("too few answers in mid-writing")
+            return found if len(found) >= _FEWEST_STRUCK and longest >= LONG_TOKENS else []
+
+        found = await until(worth_striking, _STRIKE_WITHIN_S)
+        if found is None:
+            raise Missed("too few answers in mid-writing")
+        return found
 
     @contextlib.asynccontextmanager
     async def _disconnection(self) -> AsyncIterator[asyncio.Future[float]]:

@@ -38,7 +38,7 @@ def _keep_pace() -> None:
     def paced(*arguments: Any) -> Any:
         end = time.monotonic() + _STEP_S
         logits = decode(*arguments)
-        time.sleep(max(0.0, end - time.monotonic()))
+        time.sleep(max(0.0, end - time.monotonic()))  # no waiting for anything: the pace of a larger model
         return logits
 
     patch.object(ModelRunner, "decode", paced).start()

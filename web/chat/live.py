@@ -16,9 +16,8 @@ from shared.chat import Generation, GenerationState
 from shared.messages import Frame
 from web.chat.blocks import Block, finished_blocks
 from web.chat.line import Place
-from web.chat.markdown import render
+from web.chat.markdown import LONG, render
 
-_LONG = 20_000  # code points; longer text is parsed and rendered in a thread
 _PATIENT = 8_000  # an open block longer than this is parsed again only after it grew by an eighth
 
 
@@ -74,11 +73,10 @@ class LiveAnswer:
 
     @property
     def shown_state(self) -> GenerationState:
-        """`queued` means never begun: an answer that waits for another worker still reads as running."""
+        """What people see."""
         if self.is_gone:
             return GenerationState.STOPPED
-        is_waiting_again = self.state is GenerationState.QUEUED and self.attempt > 0
-        return GenerationState.RUNNING if is_waiting_again else self.state
+        return self.state.shown(self.attempt)
 
     @property
     def tail_start(self) -> int:
@@ -183,7 +181,7 @@ class LiveAnswer:
             tail = lines_end - start
             if lines_end <= self._parsed or (tail > _PATIENT and lines_end - self._parsed < tail // 8):
                 return
-            if tail > _LONG:
+            if tail > LONG:
                 blocks = await asyncio.to_thread(finished_blocks, self.text[:lines_end], start)
             else:
                 blocks = finished_blocks(self.text[:lines_end], start)
@@ -224,4 +222,4 @@ def _settle(waiter: asyncio.Future[None]) -> None:
 
 async def rendered(text: str) -> str:
     """Safe HTML; long text is rendered in a thread."""
-    return await asyncio.to_thread(render, text) if len(text) > _LONG else render(text)
+    return await asyncio.to_thread(render, text) if len(text) > LONG else render(text)

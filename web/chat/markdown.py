@@ -37,6 +37,7 @@ _ATTRIBUTES = {
     "th": {"class"},
     "td": {"class"},
 }
+LONG = 20_000  # code points; longer text is parsed and rendered in a thread
 _LONGEST_HIGHLIGHT = 20_000  # characters of code
 _FORMATTER: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
 

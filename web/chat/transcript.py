@@ -11,11 +11,9 @@ from markupsafe import Markup
 from shared.chat import Generation, GenerationState
 from web.chat.blocks import Block, finished_blocks
 from web.chat.line import Lines
-from web.chat.markdown import render
+from web.chat.markdown import LONG, render
 from web.chat.notes import note_of_final, note_of_waiting
 from web.words import Words
-
-_LONG = 20_000  # characters of answers; a longer transcript is rendered in a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Transcripts:
 
     async def of(self, turns: list[Generation], words: Words) -> list[TurnView]:
         notes = [await self._note(turn, words) for turn in turns]
-        if sum(len(turn.answer) for turn in turns) > _LONG:
+        if sum(len(turn.answer) for turn in turns) > LONG:
             return await asyncio.to_thread(_views, turns, notes)
         return _views(turns, notes)
 
