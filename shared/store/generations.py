@@ -279,8 +279,8 @@ class Generations:
 
     @translated
     async def running(self) -> list[Generation]:
-        """All running generations, without token ids."""
-        cursor = self._generations.find({"state": str(GenerationState.RUNNING)}, {"token_ids": 0})
+        """All running generations, without token ids and answers: every process asks twice a second."""
+        cursor = self._generations.find({"state": str(GenerationState.RUNNING)}, {"token_ids": 0, "answer": 0})
         return [_generation(document) async for document in cursor]
 
     @translated
