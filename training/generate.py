@@ -1,12 +1,13 @@
 """Answer one prompt with a Hugging Face model, one token after the other, the same words on every run.
 
-The random number of a token depends on nothing but the seed and the place of the token. It is slow and
-plain: no batches, no queue. Serving has its own engine in `workers/`.
+The noise of a token depends on nothing but the seed, the place and the token. It is slow and plain: no batches, no
+queue. Serving has its own engine in `workers/`, with the same rule.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,21 +28,27 @@ class Answer:
     ended: bool
 
 
-def uniform(seed: int, index: int) -> float:
-    """A number in [0, 1) for the token at `index`."""
-    digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+def gumbel(seed: int, index: int, token: int) -> float:
+    """The noise of one token at one place: SplitMix64 at a hash of seed and place, then the standard Gumbel law."""
+    start = int.from_bytes(hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest(), "big")
+    bits = (start + token * 0x9E3779B97F4A7C15) % 2**64
+    bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB % 2**64
+    bits ^= bits >> 31
+    return -math.log(-math.log(((bits >> 11) + 0.5) / 2**53))
 
 
 def sample(logits: torch.Tensor, sampling: Sampling, index: int) -> int:
-    """Draw a token from (V,) fp32 logits: temperature, top-k, top-p, then inverse CDF, likeliest first."""
-    probabilities = torch.softmax(logits.double() / sampling.temperature, dim=-1)
-    kept, order = probabilities.topk(min(sampling.top_k, len(probabilities)))
-    before = kept.cumsum(0) - kept
-    kept = kept[before < sampling.top_p * kept.sum()]
-    target = uniform(sampling.seed, index) * float(kept.sum())
-    place = int(torch.searchsorted(kept.cumsum(0), target, right=True))
-    return int(order[min(place, len(kept) - 1)])
+    """Draw a token from (V,) fp32 logits: temperature, top-k, top-p, then the greatest score with Gumbel noise."""
+    scores, order = (logits.double() / sampling.temperature).topk(min(sampling.top_k, len(logits)))
+    weights = torch.softmax(scores, dim=-1)
+    kept = weights.cumsum(0) - weights < sampling.top_p
+    noisy = {
+        token: score + gumbel(sampling.seed, index, token)
+        for token, score, is_kept in zip(order.tolist(), scores.tolist(), kept.tolist(), strict=True)
+        if is_kept
+    }
+    return int(max(noisy, key=noisy.__getitem__))
 
 
 @torch.inference_mode()

@@ -4,10 +4,14 @@ the worker, so another worker continues an answer with the same tokens.
     1. probabilities = softmax(logits / temperature)
     2. top_k: keep the k likeliest; all that tie with the k-th stay
     3. top_p: of those, likeliest first and ties by token id, keep the shortest beginning that holds `top_p`
-    4. u = uniform(seed, index); the token where the running sum of what is kept first exceeds u * its total
+    4. of what is kept, the token with the greatest logit / temperature + gumbel(seed, index, token)
 
-The device only finds the likeliest candidates; everything after is float64 on the CPU, in one fixed order, because
-parallel sums on an accelerator round differently from batch to batch.
+Step 4 draws each token as often as it is likely (the Gumbel-max trick: E. J. Gumbel, 1954) and hardly minds how the
+logits were rounded, which differs between batches and devices by some 1e-6: a choice changes only where the best two
+are that near. Looking up one random number in the running sum of probabilities minds it much more, because
+everything before the place moves the place: over a flat distribution some 1,000 times as often.
+
+The device only finds the likeliest candidates; everything after is float64 on the CPU.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ _SPARE = 32  # candidates beyond top_k, for ties
 _NUCLEUS = 512  # candidates first looked at where top_k is off
 
 Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,21 @@ class Draw:
     index: int  # of the token in its answer
 
 
-def uniform(seed: int, index: int) -> float:
-    """The random number of one token, in [0, 1]."""
-    digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+def gumbel(seed: int, index: int, tokens: Ids) -> Floats:
+    """The noise of each of `tokens` (any shape) at one place of an answer: standard Gumbel, the same on every machine.
+
+    SplitMix64 (Steele, Lea and Flood, 2014), started at a hash of seed and index, read at the token's place.
+    """
+    start = int.from_bytes(hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest(), "big")
+    bits = tokens.astype(np.uint64)
+    bits *= np.uint64(0x9E3779B97F4A7C15)
+    bits += np.uint64(start)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    bits ^= bits >> np.uint64(31)
+    uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53  # in (0, 1)
+    noise: Floats = -np.log(-np.log(uniform))
+    return noise
 
 
 def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | None]:
@@ -66,43 +82,37 @@ def _draw_limited(logits: torch.Tensor, draws: Sequence[Draw], rows: list[int]) 
     vocabulary = logits.shape[1]
     width = min(vocabulary, max(draws[row].top_k for row in rows) + _SPARE)
     values, ids = _likeliest(logits if len(rows) == len(draws) else logits[rows], width)
-    tokens = []
-    for row, row_values, row_ids in zip(rows, values, ids, strict=True):
-        is_kept = row_values >= row_values[draws[row].top_k - 1]
-        if is_kept[-1] and width < vocabulary:  # more ties than candidates
-            tokens.append(_draw_from_all(logits[row], draws[row]))
-        else:
-            cdf = np.cumsum(_weights(row_values[is_kept], draws[row]))
-            tokens.append(int(row_ids[_place(cdf, draws[row])]))
+    asked = [draws[row] for row in rows]
+    is_kept = _first(values, asked)
+    tokens = _pick(values, ids, asked, is_kept)
+    if width < vocabulary:
+        for place in np.flatnonzero(is_kept[:, -1]):  # more ties than candidates
+            tokens[place] = _draw_from_all(logits[rows[place]], asked[place])
     return tokens
 
 
 def _draw_unlimited(logits: torch.Tensor, draw: Draw) -> int:
-    """One row without a top_k. Its likeliest tokens usually settle it; if not, all of them are sorted."""
-    (values,), (ids,) = _likeliest(logits[None], min(_NUCLEUS, len(logits)))
+    """One row without a top_k. Its likeliest tokens usually hold `top_p`; if not, all of them are sorted."""
+    if draw.top_p >= 1:
+        everything = logits.double().cpu().numpy()
+        return int(np.argmax(everything / draw.temperature + gumbel(draw.seed, draw.index, np.arange(len(logits)))))
+    values, ids = _likeliest(logits[None], min(_NUCLEUS, len(logits)))
     everything = logits.double().cpu().numpy()
-    total = float(np.exp((everything - values[0]) / draw.temperature).sum())
-    cdf = np.cumsum(_weights(values, draw))
-    certain = cdf[values > values[-1]]  # what ties with the last candidate may have a twin outside
-    if draw.top_p < 1:
-        if certain.size and certain[-1] >= draw.top_p * total:
-            return int(ids[_place(certain, draw, total)])
-    else:
-        place = int(np.searchsorted(certain, uniform(draw.seed, draw.index) * total, side="right"))
-        if place < certain.size:
-            return int(ids[place])
+    total = float(np.exp((everything - values[0, 0]) / draw.temperature).sum())
+    certain = values[0] > values[0, -1]  # what ties with the last candidate may have a twin outside
+    held = np.exp((values[0, certain] - values[0, 0]) / draw.temperature).sum()
+    if held >= draw.top_p * total:
+        return _pick(values, ids, [draw], np.ones_like(values, dtype=bool), total)[0]
     return _draw_from_all(logits, draw)
 
 
 def _draw_from_all(logits: torch.Tensor, draw: Draw) -> int:
     """The rule as it stands, over the whole vocabulary."""
-    (values,), (ids,) = _likeliest(logits[None], len(logits))
-    if 0 < draw.top_k < len(values):
-        values = values[values >= values[draw.top_k - 1]]
-    return int(ids[_place(np.cumsum(_weights(values, draw)), draw)])
+    values, ids = _likeliest(logits[None], len(logits))
+    return _pick(values, ids, [draw], _first(values, [draw]))[0]
 
 
-def _likeliest(logits: torch.Tensor, count: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _likeliest(logits: torch.Tensor, count: int) -> tuple[Floats, Ids]:
     """Values and ids (rows, count) of the likeliest tokens, in order; equal values by id."""
     if count == logits.shape[-1]:
         ranked = logits.sort(dim=-1, descending=True, stable=True)
@@ -113,14 +123,25 @@ def _likeliest(logits: torch.Tensor, count: int) -> tuple[Floats, npt.NDArray[np
     return np.take_along_axis(values, order, -1), np.take_along_axis(ids, order, -1)
 
 
-def _weights(values: Floats, draw: Draw) -> Floats:
-    weights: Floats = np.exp((values - values[0]) / draw.temperature)
-    return weights
+def _first(values: Floats, draws: Sequence[Draw]) -> npt.NDArray[np.bool_]:
+    """Step 2 on values (rows, candidates), likeliest first."""
+    width = values.shape[1]
+    last = [min(draw.top_k or width, width) - 1 for draw in draws]
+    return values >= np.take_along_axis(values, np.array(last)[:, None], -1)
 
 
-def _place(cdf: Floats, draw: Draw, total: float | None = None) -> int:
-    """Steps 3 and 4 on running sums of weights, likeliest first. `total`: of all weights, if `cdf` is not all."""
-    nucleus = draw.top_p * (float(cdf[-1]) if total is None else total)
-    length = 1 + int(np.searchsorted(cdf[:-1], nucleus, side="left"))
-    place = int(np.searchsorted(cdf[:length], uniform(draw.seed, draw.index) * cdf[length - 1], side="right"))
-    return min(place, length - 1)
+def _pick(
+    values: Floats, ids: Ids, draws: Sequence[Draw], is_kept: npt.NDArray[np.bool_], total: float | None = None
+) -> list[int]:
+    """Steps 3 and 4 on candidates (rows, candidates), likeliest first. `total`: of all weights, if some are absent."""
+    scores = (values - values[:, :1]) / np.array([[draw.temperature] for draw in draws])
+    weights = np.where(is_kept, np.exp(scores), 0)
+    running = weights.cumsum(axis=-1)
+    top_p = np.array([[draw.top_p] for draw in draws])
+    nucleus = top_p * (running[:, -1:] if total is None else total)
+    is_inside = np.ones_like(is_kept)
+    is_inside[:, 1:] = (running[:, :-1] < nucleus) | (top_p >= 1)
+    noise = np.stack([gumbel(draw.seed, draw.index, row) for draw, row in zip(draws, ids, strict=True)])
+    best = np.where(is_kept & is_inside, scores + noise, -np.inf).argmax(axis=-1)
+    tokens: list[int] = np.take_along_axis(ids, best[:, None], -1)[:, 0].tolist()
+    return tokens

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from training.config import Sampling
-from training.generate import answer, sample, uniform
+from training.generate import answer, gumbel, sample
 
 
-def test_uniform_depends_on_seed_and_place_alone() -> None:
-    values = [uniform(20260101, index) for index in range(1000)]
+def test_noise_depends_on_seed_place_and_token_and_is_standard_gumbel() -> None:
+    values = [gumbel(20260101, index, token) for index in range(100) for token in range(100)]
 
-    assert values == [uniform(20260101, index) for index in range(1000)]
-    assert all(0 <= value < 1 for value in values)
-    assert 0.45 < sum(values) / len(values) < 0.55
+    assert len(set(values)) == 10_000
+    assert abs(statistics.fmean(values) - 0.5772) < 0.04  # Euler's constant
+    assert abs(statistics.pvariance(values) - math.pi**2 / 6) < 0.08
 
 
 def test_sampling_follows_the_probabilities() -> None:
