@@ -12,6 +12,7 @@ from shared.errors import ConfigError
 from shared.settings import REFERENCE_MODEL, Settings
 from shared.store import Store
 from shared.topology import CHAT_JOBS, lane
+from web.admission import Admission
 from web.assets import Assets, assets_blueprint
 from web.auth.accounts import MOST_EMAIL_CHARACTERS, MOST_NAME_CHARACTERS, Accounts
 from web.auth.passwords import LEAST_CHARACTERS, Passwords
@@ -62,8 +63,9 @@ def create_app(
     accounts = Accounts(store, Passwords(settings.web.bcrypt_rounds), settings.web.session_days)
     lines = Lines(store, stale_after_s)
     limits = Limits(store, settings.web)
-    service = ChatService(store, broker, lines, limits, lane=lane_name, most_chars=settings.web.message_max_chars)
     hub = Hub(store, broker, lines, node_id)
+    admission = Admission(store, broker, lines, limits, hub)
+    service = ChatService(store, broker, admission, hub, lane=lane_name, most_chars=settings.web.message_max_chars)
     transcripts = Transcripts(lines)
     assets = Assets()
 

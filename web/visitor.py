@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from shared.errors import CsrfFailed, LoginRequired
 from shared.store import Store
 from web.forms import Form, read_form
 from web.security import Cookie, Csrf
+from web.session_token import owner_of
 from web.words import DEFAULT_LANGUAGE, Words
 
 _YEAR_S = 365 * 24 * 3600
@@ -45,11 +47,12 @@ class Visitors:
         visitor = Visitor(self._words.get(language) or self._words[DEFAULT_LANGUAGE])
         g.visitor = visitor
         token = self.session_cookie.read(request)
-        if token and (user_id := await self._store.sessions.user_id(token)):
-            visitor.user = await self._store.users.get(user_id)
-        if visitor.user is not None:
-            visitor.secret = token
-            return
+        if token:
+            owner = owner_of(token)
+            user_id, user = await asyncio.gather(self._store.sessions.user_id(token), self._store.users.get(owner))
+            if user is not None and user_id == user.id:
+                visitor.user, visitor.secret = user, token
+                return
         visitor.secret = self.visitor_cookie.read(request)
         if not visitor.secret:
             visitor.secret, visitor.secret_is_new = secrets.token_urlsafe(32), True

@@ -7,7 +7,7 @@ their own questions, and who was away begins at the present and not in the past.
 
 from __future__ import annotations
 
-from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
 
 from shared.store.connection import Collection, translated
 
@@ -23,18 +23,30 @@ class Fairness:
         await self._tags.create_index("lane")
 
     @translated
-    async def start_tag(self, lane: str, user_id: str, cost: float) -> float:
-        """The start tag of a question that is expected to cost this much; the user's next one starts after it."""
-        user = _user(lane, user_id)
+    async def virtual_time(self, lane: str) -> float:
         present = await self._tags.find_one({"_id": lane})
-        virtual_time = present["virtual_time"] if present else 0.0
-        await self._tags.update_one(
-            {"_id": user}, {"$max": {"finish_tag": virtual_time}, "$setOnInsert": {"lane": lane}}, upsert=True
-        )
-        before = await self._tags.find_one_and_update(
-            {"_id": user}, {"$inc": {"finish_tag": cost}}, return_document=ReturnDocument.BEFORE
-        )
-        return float(before["finish_tag"]) if before else virtual_time  # swept between the two: it had been served
+        return float(present["virtual_time"]) if present else 0.0
+
+    @translated
+    async def start_tag(self, lane: str, user_id: str, cost: float, virtual_time: float) -> float:
+        """The start tag of a question that is expected to cost this much; the user's next one starts after it.
+
+        `virtual_time` may be a second old: everybody's is. One call for whoever has questions there, two for others.
+        """
+        user = _user(lane, user_id)
+        while True:
+            before = await self._tags.find_one_and_update(
+                {"_id": user, "finish_tag": {"$gte": virtual_time}}, {"$inc": {"finish_tag": cost}}
+            )
+            if before:
+                return float(before["finish_tag"])
+            away = {"_id": user, "finish_tag": {"$lt": virtual_time}}
+            begin = {"$set": {"lane": lane, "finish_tag": virtual_time + cost}}
+            try:
+                await self._tags.update_one(away, begin, upsert=True)
+            except DuplicateKeyError:  # another question of theirs was quicker: this one starts after it
+                continue
+            return virtual_time
 
     @translated
     async def claimed(self, lane: str, tag: float) -> None:

@@ -23,6 +23,7 @@ from tests.models import babbling_model
 from tests.rabbitmq_node import rabbitmq_node
 from tests.service import ROOT, Process
 from web.security import Csrf
+from web.session_token import new_token
 
 MOST_TOKENS = 3000
 _DAY = timedelta(days=1)
@@ -119,7 +120,7 @@ class Site:
     async def session(self, address: str) -> Session:
         """Somebody who is logged in, without the cost of a password."""
         user = await self.store.users.create(f"{new_id()}@example.com", "지우", b"", AccountRole.USER)
-        token = new_id()
+        token = new_token(user.id)
         await self.store.sessions.create(token, user.id, _DAY)
         return Session(address, user.id, token, Csrf(_SECRET.encode()).token(token))
 

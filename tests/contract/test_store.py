@@ -362,53 +362,63 @@ class TestGenerations:
         return turn
 
 
+async def start_tag(store: Store, lane: str, user_id: str, cost: float) -> float:
+    return await store.fairness.start_tag(lane, user_id, cost, await store.fairness.virtual_time(lane))
+
+
 class TestFairness:
     async def test_who_asked_much_waits_behind_their_own_questions(self, store: Store) -> None:
-        tags = [await store.fairness.start_tag(LANE, "much", 100) for _ in range(3)]
+        tags = [await start_tag(store, LANE, "much", 100) for _ in range(3)]
 
         assert tags == [0.0, 100.0, 200.0]
-        assert await store.fairness.start_tag(LANE, "little", 100) == 0.0
-        assert await store.fairness.start_tag("chat.other", "much", 100) == 0.0
+        assert await start_tag(store, LANE, "little", 100) == 0.0
+        assert await start_tag(store, "chat.other", "much", 100) == 0.0
 
     async def test_who_was_away_begins_at_the_present(self, store: Store) -> None:
-        await store.fairness.start_tag(LANE, "early", 10)
+        await start_tag(store, LANE, "early", 10)
         await store.fairness.claimed(LANE, 500.0)
         await store.fairness.claimed(LANE, 400.0)  # time never goes back
 
-        assert await store.fairness.start_tag(LANE, "early", 10) == 500.0
-        assert await store.fairness.start_tag(LANE, "new", 10) == 500.0
+        assert await start_tag(store, LANE, "early", 10) == 500.0
+        assert await start_tag(store, LANE, "new", 10) == 500.0
 
     async def test_real_cost_moves_the_next_question(self, store: Store) -> None:
-        await store.fairness.start_tag(LANE, "one", 100)
+        await start_tag(store, LANE, "one", 100)
         await store.fairness.correct(LANE, "one", 50)
 
-        assert await store.fairness.start_tag(LANE, "one", 100) == 150.0
+        assert await start_tag(store, LANE, "one", 100) == 150.0
 
-    async def test_questions_asked_at_once_never_share_their_turn(self, store: Store) -> None:
-        tags = await asyncio.gather(*(store.fairness.start_tag(LANE, "one", 10) for _ in range(20)))
+    @pytest.mark.parametrize("present", [0.0, 500.0])
+    async def test_questions_asked_at_once_never_share_their_turn(self, store: Store, present: float) -> None:
+        await start_tag(store, LANE, "away", 10)
+        await store.fairness.claimed(LANE, present)
 
-        assert sorted(tags) == [10.0 * number for number in range(20)]
+        for user in ("new", "away"):
+            tags = await asyncio.gather(*(start_tag(store, LANE, user, 10) for _ in range(20)))
+
+            first = max(present, 10.0 if user == "away" else 0.0)
+            assert sorted(tags) == [first + 10.0 * number for number in range(20)]
 
     async def test_served_users_are_forgotten_and_others_are_not(self, store: Store) -> None:
-        await store.fairness.start_tag(LANE, "served", 10)
-        await store.fairness.start_tag(LANE, "waits", 1000)
+        await start_tag(store, LANE, "served", 10)
+        await start_tag(store, LANE, "waits", 1000)
         await store.fairness.claimed(LANE, 100.0)
 
         await store.fairness.sweep()
 
-        assert await store.fairness.start_tag(LANE, "served", 10) == 100.0
-        assert await store.fairness.start_tag(LANE, "waits", 10) == 1000.0
+        assert await start_tag(store, LANE, "served", 10) == 100.0
+        assert await start_tag(store, LANE, "waits", 10) == 1000.0
 
     async def test_hundred_questions_of_one_delay_another_by_one(self, store: Store) -> None:
         for _ in range(100):
-            tag = await store.fairness.start_tag(LANE, "much", 50)
+            tag = await start_tag(store, LANE, "much", 50)
             await store.generations.add(generation(user_id="much", tag=tag))
         for _ in range(10):
             claimed = await store.generations.claim(LANE, "worker")
             assert claimed is not None
             await store.fairness.claimed(LANE, claimed.tag)
 
-        tag = await store.fairness.start_tag(LANE, "little", 50)
+        tag = await start_tag(store, LANE, "little", 50)
         await store.generations.add(generation(user_id="little", tag=tag))
         claims = [await store.generations.claim(LANE, "worker") for _ in range(2)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import unicodedata
 from datetime import timedelta
 
@@ -12,6 +11,7 @@ from shared.errors import EmailInvalid, LoginFailed, MessageInvalid, NameInvalid
 from shared.store import Store
 from web.auth.passwords import MOST_BYTES, Passwords, check_bytes, check_length
 from web.forms import tidy
+from web.session_token import new_token
 
 MOST_EMAIL_CHARACTERS = 254
 MOST_NAME_CHARACTERS = 40
@@ -50,7 +50,7 @@ class Accounts:
 
     async def open_session(self, user: User, replacing: str) -> str:
         """A new session token; the one the browser came with (`replacing`) is worth nothing from now on."""
-        token = secrets.token_urlsafe(32)
+        token = new_token(user.id)
         await self._store.sessions.create(token, user.id, self._lifetime)
         if replacing:
             await self._store.sessions.revoke(replacing)

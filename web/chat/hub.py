@@ -19,7 +19,7 @@ from shared.errors import BrokerUnavailable, StoreUnavailable
 from shared.messages import GenerationChanged, TokensGenerated, WatchGeneration
 from shared.store import Store
 from shared.telemetry import fields
-from web.chat.line import Lines, rank_of
+from web.chat.line import Lines, Place, rank_of
 from web.chat.live import LiveAnswer
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ _LOOK_EVERY_S = 1.0
 _RUNNING_SILENCE_S = 2.0
 _RETRY_S = 0.5
 _READ_TOGETHER = 500
+_EXPECT_S = 10.0
 
 
 class _Watched:
@@ -55,7 +56,7 @@ class Hub:
         self._store = store
         self._broker = broker
         self._lines = lines
-        self._node_id = node_id
+        self.node_id = node_id
         self._watched: dict[str, _Watched] = {}
         self._look_now = asyncio.Event()
         self.is_closing = False
@@ -64,7 +65,7 @@ class Hub:
     async def running(self) -> AsyncIterator[None]:
         """Receive this node's messages, and look after silent answers, while open."""
         self._broker.on_reconnect(self._hear_nothing)
-        async with self._broker.consume_node(self._node_id, self.handle):
+        async with self._broker.consume_node(self.node_id, self.handle):
             looking = asyncio.create_task(self._look_after_silent())
             try:
                 yield
@@ -82,7 +83,7 @@ class Hub:
         """A message for this node. Only remembers: streams do the rest."""
         now = asyncio.get_running_loop().time()
         if isinstance(event, GenerationChanged):
-            if watched := self._watched.get(event.generation_id):
+            if (watched := self._watched.get(event.generation_id)) and not watched.answer.begins(event):
                 watched.answer.mark_stale()
             return
         for frame in event.frames:
@@ -90,20 +91,43 @@ class Hub:
                 watched.heard_at = now
                 watched.answer.apply_frame(frame)
 
+    def expect(self, generation: Generation, place: Place) -> None:
+        """A question this node has just written, naming itself as listener: hold what comes for it, so that whoever
+        opens its stream within 10 s finds everything here."""
+        watched = self._hold(generation.id)
+        watched.is_listening = True
+        watched.answer.is_stale = False
+        watched.answer.place = place
+        watched.answer.apply_document(generation)
+        asyncio.get_running_loop().call_later(_EXPECT_S, self._let_go, generation.id)
+
+    def known(self, generation_id: str) -> Generation | None:
+        """As last read from the store, if it is watched here."""
+        watched = self._watched.get(generation_id)
+        return watched.answer.generation if watched else None
+
     @contextlib.asynccontextmanager
     async def watch(self, generation_id: str) -> AsyncIterator[LiveAnswer]:
         """The shared live answer, registered before anything is asked, so that no frame falls between."""
+        watched = self._hold(generation_id)
+        try:
+            yield watched.answer
+        finally:
+            self._let_go(generation_id)
+
+    def _hold(self, generation_id: str) -> _Watched:
         watched = self._watched.get(generation_id)
         if watched is None:
             now = asyncio.get_running_loop().time()
             watched = self._watched[generation_id] = _Watched(LiveAnswer(generation_id), now)
         watched.watchers += 1
-        try:
-            yield watched.answer
-        finally:
-            watched.watchers -= 1
-            if watched.watchers == 0:
-                del self._watched[generation_id]
+        return watched
+
+    def _let_go(self, generation_id: str) -> None:
+        watched = self._watched[generation_id]
+        watched.watchers -= 1
+        if watched.watchers == 0:
+            del self._watched[generation_id]
 
     def next_check_s(self, generation_id: str) -> float:
         """Seconds until `heal` has something to do if nothing is heard before."""
@@ -135,7 +159,7 @@ class Hub:
             if watched.is_listening:
                 generation = await generations.get(answer.generation_id)
             else:
-                generation = await generations.listen(answer.generation_id, self._node_id)
+                generation = await generations.listen(answer.generation_id, self.node_id)
         except BaseException:
             answer.is_stale = True
             raise
@@ -212,7 +236,7 @@ class Hub:
         generation = answer.generation
         if generation is None or generation.worker_id is None:
             return
-        message = WatchGeneration(generation_id=answer.generation_id, node_id=self._node_id, offset=len(answer.text))
+        message = WatchGeneration(generation_id=answer.generation_id, node_id=self.node_id, offset=len(answer.text))
         try:
             await self._broker.publish_control(message, generation.worker_id)
         except BrokerUnavailable:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -35,6 +35,7 @@ class Line:
 
     waiting: list[Rank] = field(default_factory=list)
     workers: list[WorkerStatus] = field(default_factory=list)
+    virtual_time: float = 0.0  # tokens: the start tag of who is alone here
 
     def place(self, rank: Rank) -> Place:
         ahead = bisect_left(self.waiting, rank)
@@ -78,14 +79,20 @@ class Lines:
             now = asyncio.get_running_loop().time()
             seen_at, line = self._lines.get(lane, (-math.inf, Line()))
             if now - seen_at >= _FRESH_S:
-                waiting = await self._store.generations.waiting_in(lane, _MOST_READ)
-                line = Line(waiting, await self._store.workers.alive(self._stale_after, lane))
+                line = Line(
+                    *await asyncio.gather(
+                        self._store.generations.waiting_in(lane, _MOST_READ),
+                        self._store.workers.alive(self._stale_after, lane),
+                        self._store.fairness.virtual_time(lane),
+                    )
+                )
                 self._lines[lane] = now, line
             return line
 
-    def forget(self, lane: str) -> None:
-        """This node has just changed the lane: look again when asked."""
-        self._lines.pop(lane, None)
+    def join(self, turn: Generation) -> None:
+        """This node has just written it: whoever asks now need not wait for the next look to see it in line."""
+        if turn.lane in self._lines:
+            insort(self._lines[turn.lane][1].waiting, rank_of(turn))
 
     async def place(self, turn: Generation) -> Place:
         """Where a waiting turn stands. Raises StoreUnavailable."""

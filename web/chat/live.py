@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.chat import Generation, GenerationState
-from shared.messages import Frame
+from shared.messages import Frame, GenerationChanged
 from web.chat.blocks import Block, finished_blocks
 from web.chat.line import Place
 from web.chat.markdown import LONG, render
@@ -136,6 +136,16 @@ class LiveAnswer:
         if 0 <= known < len(frame.text):
             self.text += frame.text[known:]
         self.wake()
+
+    def begins(self, event: GenerationChanged) -> bool:
+        """True if the event told all there is to know: this waiting answer was claimed for the first time."""
+        is_first = (event.state, event.attempt, self.state, self.attempt) == ("running", 1, GenerationState.QUEUED, 0)
+        if self.is_stale or not is_first:
+            return False
+        self.attempt = 1
+        self.state = GenerationState.RUNNING
+        self.wake()
+        return True
 
     def apply_document(self, generation: Generation | None) -> None:
         """What the store says. Its answer may be behind the frames of its attempt, never behind older ones."""

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.broker.base import Broker
-from shared.chat import Conversation, Generation, GenerationState, JobClass, User
+from shared.chat import Conversation, Generation, GenerationState, User
 from shared.errors import (
     BrokerUnavailable,
     Busy,
+    LimitReached,
     MessageEmpty,
     MessageInvalid,
     MessageTooLong,
@@ -24,18 +25,15 @@ from shared.errors import (
     QueueFull,
 )
 from shared.ids import is_id, new_id
-from shared.messages import CancelGeneration, GenerateReply, GenerationChanged
+from shared.messages import CancelGeneration, GenerationChanged
 from shared.store import Store
-from shared.store.generations import Rank
 from shared.telemetry import fields
-from web.chat.limits import Limits, moved_on_s
-from web.chat.line import Line, Lines
+from web.admission import Admission
+from web.chat.hub import Hub
 from web.chat.titles import title_of
 from web.forms import tidy
 
 log = logging.getLogger(__name__)
-
-_UNMEASURED_TOKENS = 256.0  # what an answer is taken to cost before any has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +48,12 @@ class ChatService:
     """The use cases. `lane`: where questions are queued. `most_chars`: of one message."""
 
     def __init__(
-        self, store: Store, broker: Broker, lines: Lines, limits: Limits, *, lane: str, most_chars: int
+        self, store: Store, broker: Broker, admission: Admission, hub: Hub, *, lane: str, most_chars: int
     ) -> None:
         self._store = store
         self._broker = broker
-        self._lines = lines
-        self._limits = limits
+        self._admission = admission
+        self._hub = hub
         self._lane = lane
         self._most_chars = most_chars
         self._asking: set[asyncio.Task[Generation]] = set()
@@ -75,7 +73,9 @@ class ChatService:
 
     async def watchable(self, user: User, conversation_id: str, generation_id: str) -> None:
         """Raises NotFound unless this turn of this conversation is the user's."""
-        generation = await self._store.generations.get(generation_id) if is_id(generation_id) else None
+        generation = self._hub.known(generation_id)
+        if generation is None and is_id(generation_id):
+            generation = await self._store.generations.get(generation_id)
         if generation is None or generation.user_id != user.id or generation.conversation_id != conversation_id:
             raise NotFound
 
@@ -135,21 +135,8 @@ class ChatService:
             log.info("question_refused", extra=fields(reason=type(error).__name__))
 
     async def _ask(self, user: User, conversation_id: str | None, generation_id: str, question: str) -> Generation:
-        conversation, earlier, line = await asyncio.gather(
-            self._get(user, conversation_id) if conversation_id else _nothing(),
-            self._store.generations.get(generation_id),
-            self._lines.of(self._lane),
-        )
-        if earlier:
-            if earlier.user_id != user.id or (conversation_id or earlier.conversation_id) != earlier.conversation_id:
-                raise NotFound
-            await self._place(earlier, is_new=False)
-            return earlier
-        await self._require_room(user, conversation, line)
-        cost = len(question) + (line.answer_tokens or _UNMEASURED_TOKENS)
-        tag = await self._store.fairness.start_tag(self._lane, user.id, cost)
-        rank = Rank(int(JobClass.INTERACTIVE), tag, generation_id)
-        generation = Generation(
+        conversation = await self._get(user, conversation_id) if conversation_id else None
+        draft = Generation(
             id=generation_id,
             conversation_id=conversation.id if conversation else generation_id,
             user_id=user.id,
@@ -158,25 +145,43 @@ class ChatService:
             lane=self._lane,
             state=GenerationState.QUEUED,
             seed=secrets.randbits(63),
-            job_class=JobClass.INTERACTIVE,
-            tag=tag,
-            cost=cost,
-            forecast_s=line.place(rank).wait_s,
+            tag=0.0,
             created_at=datetime.now(UTC),
         )
-        is_new = await self._store.generations.add(generation)
-        self._lines.forget(generation.lane)
-        await self._place(generation, is_new=is_new)
-        if is_new:
-            await self._publish(generation)
-        return generation
+        try:
+            turn = await self._admission.admit(draft, len(question), provided=self._require_idle(conversation))
+        except (Busy, LimitReached, QueueFull):
+            if earlier := await self._earlier(user, draft):
+                return earlier
+            raise
+        if turn is None:
+            return await self._earlier(user, draft) or draft  # deleted meanwhile
+        placed, sent = await asyncio.gather(
+            self._place(turn, is_new=True), self._admission.send_permit(turn), return_exceptions=True
+        )
+        if isinstance(placed, BaseException):
+            raise placed
+        if isinstance(sent, BaseException):
+            await self._unplace(turn)
+            raise sent
+        return turn
 
-    async def _require_room(self, user: User, conversation: Conversation | None, line: Line) -> None:
+    async def _require_idle(self, conversation: Conversation | None) -> None:
+        """Raises Busy while the conversation's last answer is not finished."""
         if conversation and conversation.leaf_id:
             leaf = await self._store.generations.get(conversation.leaf_id)
             if leaf is not None and not leaf.state.is_final:
                 raise Busy
-        await self._limits.require_room(user.id, line)
+
+    async def _earlier(self, user: User, draft: Generation) -> Generation | None:
+        """The same question, sent before. Raises NotFound if it is somebody else's or of another conversation."""
+        earlier = await self._store.generations.get(draft.id)
+        if earlier is None:
+            return None
+        if earlier.user_id != user.id or earlier.conversation_id != draft.conversation_id:
+            raise NotFound
+        await self._place(earlier, is_new=False)
+        return earlier
 
     async def _place(self, turn: Generation, *, is_new: bool) -> None:
         """Make it the end of its conversation. Raises Busy, and takes it back, if another question was quicker."""
@@ -185,31 +190,19 @@ class ChatService:
             title = title_of(turn.question)
             await conversations.create(turn.conversation_id, turn.user_id, title, turn.id)
         elif is_new and not await conversations.move_leaf(turn.conversation_id, turn.user_id, turn.parent_id, turn.id):
-            if not await self._taken_back(turn):
+            if not await self._admission.withdraw(turn):
                 await self._store.generations.request_cancel(turn.id, turn.user_id)
                 await self._broadcast_cancel(turn.id)
             raise Busy
 
-    async def _publish(self, turn: Generation) -> None:
-        """Send the permit. Raises QueueFull after taking everything back."""
-        try:
-            await self._broker.publish_permit(turn.lane, GenerateReply(generation_id=turn.id))
-        except BrokerUnavailable:
-            log.warning("permit_waits_for_broker", extra=fields(generation_id=turn.id))
-        except QueueFull as error:
-            if not await self._taken_back(turn):
-                return  # a worker that was free has it already
-            if _begins_conversation(turn):
-                await self._store.conversations.delete(turn.conversation_id, turn.user_id)
-            else:
-                assert turn.parent_id is not None  # only the first turn of a conversation has no parent
-                await self._store.conversations.move_leaf(turn.conversation_id, turn.user_id, turn.id, turn.parent_id)
-            raise QueueFull(retry_after_s=moved_on_s(await self._lines.of(turn.lane))) from error
-
-    async def _taken_back(self, turn: Generation) -> bool:
-        """Remove it unless a worker has claimed it; True if it is gone."""
-        await self._store.generations.remove(turn.id)
-        return await self._store.generations.get(turn.id) is None
+    async def _unplace(self, turn: Generation) -> None:
+        """Its permit was refused and it is gone."""
+        conversations = self._store.conversations
+        if _begins_conversation(turn):
+            await conversations.delete(turn.conversation_id, turn.user_id)
+        else:
+            assert turn.parent_id is not None  # only the first turn of a conversation has no parent
+            await conversations.move_leaf(turn.conversation_id, turn.user_id, turn.id, turn.parent_id)
 
     async def _cancel(self, user: User, generation_id: str) -> None:
         generation = await self._store.generations.request_cancel(generation_id, user.id)
@@ -232,10 +225,6 @@ class ChatService:
             await self._broker.publish_control(CancelGeneration(generation_id=generation_id), None)
         except BrokerUnavailable:
             log.warning("cancel_not_sent", extra=fields(generation_id=generation_id))
-
-
-async def _nothing() -> None:
-    """Stands for a question in a new conversation."""
 
 
 def _begins_conversation(turn: Generation) -> bool:

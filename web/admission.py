@@ -1,0 +1,87 @@
+"""The one way into a lane, for pages and the API: limits, a fair place, the written question, its permit.
+
+The question is in the store before its permit is published, so nothing that happens after can lose it. This node is
+its first listener: the worker's first frame finds it waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import replace
+
+from shared.broker.base import Broker
+from shared.chat import Generation
+from shared.errors import BrokerUnavailable, QueueFull
+from shared.messages import GenerateReply
+from shared.store import Store
+from shared.telemetry import fields
+from web.chat.hub import Hub
+from web.chat.limits import Limits, moved_on_s
+from web.chat.line import Lines, rank_of
+
+log = logging.getLogger(__name__)
+
+_UNMEASURED_TOKENS = 256.0  # what an answer is taken to cost before any has ended
+
+
+class Admission:
+    def __init__(self, store: Store, broker: Broker, lines: Lines, limits: Limits, hub: Hub) -> None:
+        self._store = store
+        self._broker = broker
+        self._lines = lines
+        self._limits = limits
+        self._hub = hub
+
+    async def admit(self, draft: Generation, length: int, provided: Awaitable[None] | None = None) -> Generation | None:
+        """Write the question, with its place in the lane; None if one with this id was written before. Then place it
+        where it is to be found, and send its permit.
+
+        `length`: of the prompt, in characters or tokens; the cost is corrected when the answer has ended. `draft` needs
+        no tag, cost, forecast or listeners. `provided`: raises if it must not be asked now.
+        Raises LimitReached, QueueFull, and what `provided` raises: nothing was kept.
+        """
+        line = await self._lines.of(draft.lane)
+        cost = length + min(line.answer_tokens or _UNMEASURED_TOKENS, draft.sampling.max_new_tokens or float("inf"))
+        tag, refusal = await asyncio.gather(
+            self._store.fairness.start_tag(draft.lane, draft.user_id, cost, line.virtual_time),
+            _error_of(self._limits.require_room(draft.user_id, line), provided),
+        )
+        is_new = False
+        try:
+            if refusal:
+                raise refusal
+            turn = replace(draft, tag=tag, cost=cost, listeners=(self._hub.node_id,))
+            place = line.place(rank_of(turn))
+            turn = replace(turn, forecast_s=place.wait_s)
+            is_new = await self._store.generations.add(turn)
+        finally:
+            if not is_new:
+                await self._store.fairness.correct(draft.lane, draft.user_id, -cost)
+        if not is_new:
+            return None
+        self._lines.join(turn)
+        self._hub.expect(turn, place)
+        return turn
+
+    async def send_permit(self, turn: Generation) -> None:
+        """Let a worker claim it. Raises QueueFull after removing it, unless a worker that was free has it already."""
+        try:
+            await self._broker.publish_permit(turn.lane, GenerateReply(generation_id=turn.id))
+        except BrokerUnavailable:
+            log.warning("permit_waits_for_broker", extra=fields(generation_id=turn.id))
+        except QueueFull as error:
+            if await self.withdraw(turn):
+                raise QueueFull(retry_after_s=moved_on_s(await self._lines.of(turn.lane))) from error
+
+    async def withdraw(self, turn: Generation) -> bool:
+        """Remove it unless a worker has claimed it; True if it is gone."""
+        await self._store.generations.remove(turn.id)
+        return await self._store.generations.get(turn.id) is None
+
+
+async def _error_of(*conditions: Awaitable[None] | None) -> BaseException | None:
+    """The first that was not met."""
+    outcomes = await asyncio.gather(*filter(None, conditions), return_exceptions=True)
+    return next((outcome for outcome in outcomes if outcome is not None), None)
