@@ -15,12 +15,12 @@ import uvloop
 from pydantic import SecretStr
 
 from infra.embedded_store import embedded_store
-from infra.home import noted_store, opened_home, secret_key
+from infra.home import noted_pages, noted_store, opened_home, secret_key
 from shared.broker.base import Broker
 from shared.broker.memory import MemoryBroker
 from shared.broker.rabbitmq import RabbitBroker
-from shared.entrypoint import announce_ready, open_metrics, say, stop_on_signals
-from shared.errors import NunmalError
+from shared.entrypoint import announce_ready, first_of, open_metrics, say, stop_on_signals
+from shared.errors import EngineLost, NunmalError
 from shared.ids import new_id
 from shared.settings import Settings
 from shared.store import Store
@@ -34,7 +34,11 @@ def up(settings: Settings) -> None:
     """Run until Ctrl-C or SIGTERM. Raises NunmalError if it cannot start."""
     configure_logging(settings.log_format, settings.log_level)
     allow_many_streams()
-    with listening(settings.web.host, settings.web.port) as web_socket, opened_home(settings.home) as home:
+    with (
+        listening(settings.web.host, settings.web.port) as web_socket,
+        opened_home(settings.home) as home,
+        noted_pages(home, address_of(settings.web.host, web_socket)),
+    ):
         key = settings.secret_key or SecretStr(secret_key(home))
         settings = settings.model_copy(update={"home": home, "secret_key": key})
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -62,28 +66,26 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
         web = serve_web(
             settings, broker, store, node_id=new_id(), sock=web_socket, stop=stop, extra_ready=worker_is_ready.is_set
         )
-        worker = serve_worker(settings, broker, store, stop=stop, ready=worker_is_ready)
+
+        async def worker() -> None:
+            """Anew when its engine's process has ended, which one answer may have caused."""
+            while True:
+                try:
+                    return await serve_worker(settings, broker, store, stop=stop, ready=worker_is_ready)
+                except EngineLost as error:
+                    worker_is_ready.clear()
+                    say(f"{error}; loading it again")
+
         async with asyncio.TaskGroup() as rooms:
             rooms.create_task(room(web))
-            rooms.create_task(room(worker))
-            if await _first(worker_is_ready, stop) is worker_is_ready:
+            rooms.create_task(room(worker()))
+            if await first_of(worker_is_ready, stop) is worker_is_ready:
                 announce_ready("Nunmal", address_of(settings.web.host, web_socket))
             await stop.wait()
             if not failures:
                 say("stopping; conversations are kept")
         if failures:
             raise failures[0]
-
-
-async def _first(*events: asyncio.Event) -> asyncio.Event:
-    """The event that is set first."""
-    waiting = {asyncio.create_task(event.wait()): event for event in events}
-    try:
-        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
-    return waiting[done.pop()]
 
 
 @contextlib.asynccontextmanager

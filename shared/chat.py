@@ -48,6 +48,15 @@ class JobClass(IntEnum):
     BULK = 1
 
 
+class Origin(StrEnum):
+    """Through which door a question came."""
+
+    PAGE = "page"
+    CHAT = "chat.completion"  # POST /v1/chat/completions
+    TEXT = "text_completion"  # POST /v1/completions
+    JOB = "job"  # POST /v1/jobs
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a prompt."""
@@ -64,6 +73,25 @@ class SamplingParams:
     top_p: float | None = None  # in (0, 1]
     top_k: int | None = None  # 0 switches it off
     max_new_tokens: int | None = None
+    stop: tuple[str, ...] = ()  # the answer ends before the first of them that is complete
+    frequency_penalty: float = 0.0  # taken off a token's logit for each time it is in the answer already
+    presence_penalty: float = 0.0  # taken off once if it is
+    logprobs: int | None = None  # with every token its logprob and this many of the likeliest; None: no logprobs
+    json_schema: str | None = None  # the answer is compact JSON of this schema (itself JSON text)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """How likely the model held a token, before temperature, penalties and grammar (natural logarithm)."""
+
+    bytes: bytes  # of its text, which may begin or end inside a character
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()  # the likeliest at its place, in order; these have none themselves
+
+    @property
+    def text(self) -> str:
+        """For people; U+FFFD where a character is cut."""
+        return self.bytes.decode("utf-8", errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +136,8 @@ class Generation:
     tag: float  # start tag, in tokens: within a job class the lane's waiting generations are claimed in this order
     created_at: datetime
     job_class: JobClass = JobClass.INTERACTIVE
+    origin: Origin = Origin.PAGE
+    prompt: tuple[Message, ...] | str | None = None  # all of it: messages, or raw text; None: the branch and question
     cost: float = 0.0  # tokens this turn was expected to take when it was asked
     forecast_s: float | None = None  # how long it was expected to wait when it was asked
     sampling: SamplingParams = field(default_factory=SamplingParams)
@@ -122,6 +152,8 @@ class Generation:
     error_code: str | None = None
     error_facts: dict[str, str | int | float] = field(default_factory=dict)
     prompt_tokens: int = 0  # known once it has ended
+    finish_reason: str | None = None  # of a done answer: "stop" (it ended by itself or at a stop string) or "length"
+    logprobs: tuple[TokenLogprob, ...] | None = None  # of the answer's tokens but the end token, if they were asked for
     claimed_at: datetime | None = None
     first_token_at: datetime | None = None
     finished_at: datetime | None = None

@@ -85,3 +85,14 @@ def require(settings: Settings, command: str, *names: str) -> None:
     for name in names:
         if getattr(settings, name) is None:
             raise ConfigError(f"{PREFIX}{name.upper()} is needed by `nunmal {command}` (see .env.example)")
+
+
+async def first_of(*events: asyncio.Event) -> asyncio.Event:
+    """Waits; returns the event that is set first."""
+    waiting = {asyncio.create_task(event.wait()): event for event in events}
+    try:
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+    return waiting[done.pop()]

@@ -5,18 +5,22 @@
     ├── InputError              a person or a client sent something we refuse
     │   ├── MessageEmpty  MessageTooLong  MessageInvalid
     │   ├── EmailInvalid  EmailTaken  NameInvalid
-    │   └── PasswordTooShort  PasswordTooLong
+    │   ├── TooManyKeys  ScopesEmpty  AccountUnknown  ReasonInvalid
+    │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it
-    │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden
+    │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden  GrantEnded
+    │   ├── PasswordWrong  CodeWrong  SecondStepChanged  LinkEnded
     │   └── NotFound
     ├── Busy                    this conversation is already being answered
     ├── LimitReached            this person has to wait until some of what they asked for is done or past
-    │   ├── TooManyAnswers  TokensPerMinuteExceeded  TokensPerDayExceeded
+    │   ├── TooManyAnswers  TokensPerMinuteExceeded  TokensPerDayExceeded  TooManyTries
     ├── ServiceError            a part of the house is away; trying again later helps
     │   ├── StoreUnavailable  BrokerUnavailable  QueueFull
     ├── GenerationError         one answer failed; the worker lives on
-    │   ├── PromptTooLong  GenerationCrashed  TooManyAttempts  DeadlineExceeded
-    └── ModelError              a model directory cannot be loaded
+    │   ├── PromptTooLong  PromptRefused  GenerationCrashed  TooManyAttempts  DeadlineExceeded  SchemaUnsupported
+    ├── AuditBroken             the audit chain is not what was written
+    ├── ModelError              a model directory cannot be loaded
+    └── EngineLost              the engine's process has ended; another worker continues its answers
 
 Each class has a stable `code` (the key of its sentence in every language), says whether trying again can
 help (`retryable`), and carries its facts as keyword arguments, which the sentence may name.
@@ -89,12 +93,66 @@ class PasswordTooLong(InputError):
     code = "password_too_long"
 
 
+class PasswordGuessable(InputError):
+    """What others would try first, however long it is."""
+
+    code = "password_guessable"
+
+
+class TooManyKeys(InputError):
+    """Facts: limit (API keys of one account)."""
+
+    code = "too_many_keys"
+
+
+class ScopesEmpty(InputError):
+    """An API key that may do nothing, or something we do not know."""
+
+    code = "scopes_empty"
+
+
+class AccountUnknown(InputError):
+    """For operators only: to anybody else an account that is not there looks like any other."""
+
+    code = "account_unknown"
+
+
+class ReasonInvalid(InputError):
+    """Facts: least, most (characters)."""
+
+    code = "reason_invalid"
+
+
 class AccessError(NunmalError):
     code = "access"
 
 
 class LoginFailed(AccessError):
     code = "login_failed"
+
+
+class PasswordWrong(AccessError):
+    """Of somebody who is logged in and changes what a thief of the session must not change."""
+
+    code = "password_wrong"
+
+
+class CodeWrong(AccessError):
+    """Of the second step: wrong, too old, or used before."""
+
+    code = "code_wrong"
+
+
+class SecondStepChanged(AccessError):
+    """Meanwhile it was switched on or off, or its set-up took too long."""
+
+    code = "second_step_changed"
+
+
+class LinkEnded(AccessError):
+    """A one-time link that is unknown, used or too old."""
+
+    code = "link_ended"
 
 
 class LoginRequired(AccessError):
@@ -107,6 +165,12 @@ class CsrfFailed(AccessError):
 
 class Forbidden(AccessError):
     code = "forbidden"
+
+
+class GrantEnded(AccessError):
+    """The time is over in which an operator might read somebody's conversations."""
+
+    code = "grant_ended"
 
 
 class NotFound(AccessError):
@@ -139,6 +203,12 @@ class TokensPerDayExceeded(LimitReached):
     code = "tokens_per_day"
 
 
+class TooManyTries(LimitReached):
+    """Passwords or codes were tried too often, or forms sent too often. Fact: retry_after_s (no limit is told)."""
+
+    code = "too_many_tries"
+
+
 class ServiceError(NunmalError):
     code = "service"
     retryable = True
@@ -168,6 +238,18 @@ class PromptTooLong(GenerationError):
     code = "prompt_too_long"
 
 
+class PromptRefused(GenerationError):
+    """The model's chat template takes no conversation with these turns in this order."""
+
+    code = "prompt_refused"
+
+
+class SchemaUnsupported(GenerationError):
+    """The JSON Schema of an answer is not valid, has a keyword we cannot keep to, or is too large. Fact: reason."""
+
+    code = "schema_unsupported"
+
+
 class GenerationCrashed(GenerationError):
     code = "generation_crashed"
 
@@ -182,7 +264,17 @@ class DeadlineExceeded(GenerationError):
     code = "deadline_exceeded"
 
 
+class AuditBroken(NunmalError):
+    """Facts: number (the first record that is missing or not what was written)."""
+
+    code = "audit_broken"
+
+
 class ModelError(NunmalError):
     """Facts: model, reason."""
 
     code = "model"
+
+
+class EngineLost(NunmalError):
+    code = "engine_lost"

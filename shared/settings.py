@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from shared.errors import ConfigError
 from shared.topology import model_slug
@@ -27,6 +28,15 @@ _OUTSIDE_NAMES = frozenset({"NUNMAL_TEST_MONGODB_URL", "NUNMAL_TEST_AMQP_URL"})
 _EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)
 
 
+def _only_networks(text: str) -> str:
+    for name in filter(None, map(str.strip, text.split(","))):
+        ip_network(name, strict=False)  # raises ValueError, which says what is wrong
+    return text
+
+
+Networks = Annotated[str, AfterValidator(_only_networks)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,6 +46,25 @@ class WebSettings(_Section):
     port: int = Field(default=8000, ge=0, le=65535, description="Port the pages are served on; 0 chooses a free one.")
     secure_cookies: bool = Field(default=False, description="Set true behind https: cookies get the Secure flag.")
     session_days: int = Field(default=30, ge=1, description="Days until a log-in ends by itself.")
+    session_idle_hours: int = Field(default=168, ge=1, description="Hours without use after which a log-in ends.")
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#@]+)?$",
+        description="https://host of these pages, for links in mails; mail needs it.",
+    )
+    trusted_proxies: Networks = Field(
+        default="",
+        description="Proxies whose X-Forwarded-For is believed, as networks: 10.0.0.0/8,::1; nobody's if empty.",
+    )
+    tries_per_account: int = Field(
+        default=5, ge=1, description="Failed log-ins of one account an hour that cost nothing; then waits grow."
+    )
+    tries_per_address: int = Field(
+        default=100, ge=1, description="Failed log-ins, and sign-ups, of one client address an hour that cost nothing."
+    )
+    longest_wait_s: float = Field(
+        default=900.0, gt=0, description="Longest time somebody has to wait between two tries, in seconds."
+    )
     message_max_chars: int = Field(default=8000, ge=1, description="Longest message a person may send, in characters.")
     answers_per_user: int = Field(
         default=32, ge=1, description="Answers one person may have waiting or running at once."
@@ -76,6 +105,13 @@ class WorkerSettings(_Section):
     )
 
 
+class MailSettings(_Section):
+    url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
+        default=None,
+        description="smtp[s]://user:password@host:port?from=address; without it operators give reset links by hand.",
+    )
+
+
 class Settings(_Section):
     home: Path = Field(default=Path("var"), description="Where the one-command service keeps its data and secrets.")
     model: str = Field(default=REFERENCE_MODEL, description="`reference`, a model directory, or a Hugging Face hub id.")
@@ -98,6 +134,7 @@ class Settings(_Section):
         default="warning", description="Least level logged."
     )
     web: WebSettings = WebSettings()
+    mail: MailSettings = MailSettings()
     worker: WorkerSettings = WorkerSettings()
 
     @property

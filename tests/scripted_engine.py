@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from shared.errors import GenerationError
+from shared.errors import EngineLost, GenerationError
 from workers.engine import admission
-from workers.engine.base import EngineStats, FinishReason, Request, TokenEvent
+from workers.engine.base import EngineStats, FinishReason, Logprobs, Request, TokenEvent
 from workers.engine.event_stream import EventStream
+from workers.engine.steering import Steering
 
 Rule = Callable[[Request, int], int]
 
@@ -18,8 +20,21 @@ def count_up(request: Request, index: int) -> int:
     return 10 + (sum(request.prompt) + request.seed + index) % 80
 
 
+@dataclass(slots=True)
+class _Running:
+    request: Request
+    stream: EventStream
+    tokens: list[int]
+    steering: Steering | None
+
+    @property
+    def is_complete(self) -> bool:
+        return self.steering is not None and self.steering.is_complete
+
+
 class ScriptedEngine:
-    """Implements workers.engine.base.Engine. One token per request and turn of the event loop.
+    """Implements workers.engine.base.Engine. One token per request and turn of the event loop: the rule's, or the first
+    that a grammar allows; its probability is 1. Penalties change nothing, for there is nothing to take them off.
 
     `pause` and `resume` hold back and let go the next tokens, so that a test can act in mid-answer.
     """
@@ -36,12 +51,13 @@ class ScriptedEngine:
     ) -> None:
         self.model_digest = model_digest
         self.context_length = context_length
+        self.lost = asyncio.Event()
         self._rule = rule
         self._slots = slots
         self._vocabulary = vocabulary
         self._stop_ids = stop_ids
-        self._waiting: dict[str, tuple[Request, EventStream]] = {}
-        self._running: dict[str, tuple[Request, EventStream, list[int]]] = {}
+        self._waiting: dict[str, _Running] = {}
+        self._running: dict[str, _Running] = {}
         self._go = asyncio.Event()
         self._go.set()
         self._has_work = asyncio.Event()
@@ -52,19 +68,20 @@ class ScriptedEngine:
     def submit(self, request: Request) -> EventStream:
         stream = EventStream(on_close=lambda: self.cancel(request.id))
         self.requests.append(request)
-        last = request.generated[-1] if request.generated else None
         try:
             if request.id in self._waiting or request.id in self._running:
                 raise GenerationError("a request with this id is running")
             admission.check(request, self._vocabulary, self.context_length)
+            steering = Steering.of(request, self.context_length)
         except GenerationError as error:
             stream.put([TokenEvent(None, "error", error)])
             return stream
-        reason = self._reason(request, len(request.generated), last)
+        running = _Running(request, stream, list(request.generated), steering)
+        reason = self._reason(running)
         if reason or self._is_closed:
             stream.put([TokenEvent(None, reason or "cancelled")])
             return stream
-        self._waiting[request.id] = (request, stream)
+        self._waiting[request.id] = running
         self._has_work.set()
         if self._stepping is None:
             self._stepping = asyncio.create_task(self._step_forever())
@@ -73,13 +90,21 @@ class ScriptedEngine:
     def cancel(self, request_id: str) -> None:
         for held in (self._waiting.pop(request_id, None), self._running.pop(request_id, None)):
             if held is not None:
-                held[1].put([TokenEvent(None, "cancelled")])
+                held.stream.put([TokenEvent(None, "cancelled")])
 
     def pause(self) -> None:
         self._go.clear()
 
     def resume(self) -> None:
         self._go.set()
+
+    def lose(self) -> None:
+        """As if its process had been killed."""
+        self.lost.set()
+        for held in [*self._waiting.values(), *self._running.values()]:
+            held.stream.put([TokenEvent(None, "error", EngineLost())])
+        self._waiting.clear()
+        self._running.clear()
 
     def stats(self) -> EngineStats:
         return EngineStats(len(self._running), len(self._waiting), self._slots)
@@ -92,8 +117,32 @@ class ScriptedEngine:
             self._stepping.cancel()
             await asyncio.wait([self._stepping])
 
-    def _reason(self, request: Request, generated: int, last: int | None) -> FinishReason | None:
-        return admission.ended(request, generated, last, self._stop_ids, self.context_length)
+    def _reason(self, running: _Running) -> FinishReason | None:
+        last = running.tokens[-1] if running.tokens else None
+        return admission.ended(
+            running.request,
+            len(running.tokens),
+            last,
+            self._stop_ids,
+            self.context_length,
+            is_complete=running.is_complete,
+        )
+
+    def _next(self, running: _Running) -> TokenEvent:
+        token = self._rule(running.request, len(running.tokens))
+        try:
+            mask = running.steering.allowed() if running.steering else None
+            if mask is not None and not mask[token]:
+                token = int(mask.argmax())
+            if running.steering:
+                token = running.steering.settle(token)
+                running.steering.accept(token)
+        except GenerationError as error:
+            return TokenEvent(None, "error", error)
+        running.tokens.append(token)
+        asked = running.request.logprobs
+        logprobs = None if asked is None else Logprobs(0.0, ((token, 0.0),)[:asked])
+        return TokenEvent(token, self._reason(running), logprobs=logprobs)
 
     async def _step_forever(self) -> None:
         while True:
@@ -103,12 +152,10 @@ class ScriptedEngine:
                 await self._has_work.wait()
             while self._waiting and len(self._running) < self._slots:
                 request_id = next(iter(self._waiting))
-                request, stream = self._waiting.pop(request_id)
-                self._running[request_id] = (request, stream, list(request.generated))
-            for request, stream, generated in list(self._running.values()):
-                generated.append(self._rule(request, len(generated)))
-                reason = self._reason(request, len(generated), generated[-1])
-                if reason:
-                    del self._running[request.id]
-                stream.put([TokenEvent(generated[-1], reason)])
+                self._running[request_id] = self._waiting.pop(request_id)
+            for running in list(self._running.values()):
+                event = self._next(running)
+                if event.finish_reason:
+                    del self._running[running.request.id]
+                running.stream.put([event])
             await asyncio.sleep(0)

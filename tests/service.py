@@ -51,6 +51,10 @@ class Process:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.kill()
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def _read(self) -> None:
         assert self._child.stdout is not None
         with self._child.stdout as lines:

@@ -12,6 +12,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from workers.engine.vocabulary import Vocabulary
+
 VOCABULARY = 320
 CONTEXT_LENGTH = 512
 END = 1
@@ -83,6 +85,11 @@ def tiny_tokenizer() -> Any:  # a PreTrainedTokenizerFast, whose own types also 
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast
+
+
+@functools.cache
+def tiny_vocabulary() -> Vocabulary:
+    return Vocabulary(tiny_tokenizer(), VOCABULARY, frozenset({END}))
 
 
 def save_tiny_model(directory: Path, family: str = "Llama", seed: int = 0) -> Path:

@@ -14,11 +14,13 @@ from shared.messages import Frame, GenerateReply, GenerationChanged, TokensGener
 from shared.settings import Settings, WorkerSettings
 from shared.store import Store
 from tests.factories import generation
-from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY, tiny_model, tiny_tokenizer
+from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY, tiny_model, tiny_tokenizer, tiny_vocabulary
 from workers.detokenizer import Detokenizer
+from workers.engine.base import Engine
+from workers.engine.facts import ModelFacts
 from workers.engine.model_runner import ModelRunner
 from workers.engine.sampling_defaults import SamplingDefaults
-from workers.engine.transformers_engine import ModelFacts, TransformersEngine
+from workers.engine.transformers_engine import TransformersEngine
 from workers.serve import serve_worker
 from workers.served_model import ServedModel
 
@@ -31,8 +33,21 @@ DRAWN = SamplingParams(temperature=1.0, top_k=50, top_p=0.95, max_new_tokens=40)
 def serving_tiny_model() -> ServedModel:
     """A random Llama that never ends an answer by itself."""
     facts = ModelFacts("tiny", VOCABULARY, CONTEXT_LENGTH, frozenset())
-    engine = TransformersEngine(ModelRunner(tiny_model()), facts, slots=16, prefill_chunk=64)
-    return ServedModel("tiny", engine, tiny_tokenizer(), SamplingDefaults(0.0, 1.0, 0, 256), None, "test")
+    return served(TransformersEngine(ModelRunner(tiny_model()), facts, slots=16, prefill_chunk=64), 256)
+
+
+def served(engine: Engine, max_new_tokens: int = 200) -> ServedModel:
+    vocabulary = tiny_vocabulary()
+    return ServedModel(
+        "tiny",
+        engine,
+        tiny_tokenizer(),
+        SamplingDefaults(0.0, 1.0, 0, max_new_tokens),
+        None,
+        "test",
+        vocabulary,
+        vocabulary.json_grammar,
+    )
 
 
 class Node:

@@ -2,7 +2,7 @@
 
 What has been released is never taken back and never holds U+FFFD: bytes that do not complete a character are held, and
 dropped if they never do. The end of the text is also held while the next token may change how it looks (an open
-emoji sequence, conjoining jamo) or may complete the stop text. Nothing is normalised.
+emoji sequence, conjoining jamo) or may complete a stop text. Nothing is normalised.
 
 The state is a function of the token ids alone: feeding the same ids again gives the same text, which is how another
 worker continues an answer.
@@ -29,17 +29,24 @@ class Decoder(Protocol):
 class Detokenizer:
     """`push` tokens as they come, then `finish`. `text` is all that was released so far."""
 
-    def __init__(self, tokenizer: Decoder, token_ids: Iterable[int] = (), stop_text: str | None = None) -> None:
-        """`token_ids`: of an earlier attempt. `stop_text`: the answer ends before it."""
+    def __init__(
+        self,
+        tokenizer: Decoder,
+        token_ids: Iterable[int] = (),
+        stop_text: str | None = None,
+        stop: Iterable[str] = (),
+    ) -> None:
+        """`token_ids`: of an earlier attempt. The answer ends before the model's own `stop_text`, or before one of
+        `stop`, whichever is complete first; of those complete at once, before the longest."""
         self._tokenizer = tokenizer
-        self._stop_text = stop_text
+        self._stops = tuple(text for text in (stop_text, *stop) if text)
         self._ids: list[int] = []
         self._start = 0  # the window: tokens from here are decoded together
         self._boundary = 0  # the last place where a token ended with a whole character
         self._seen = ""  # what the window's tokens gave so far
         self._held = ""
         self.text = ""
-        self.is_stopped = False  # the stop text was met: the rest is dropped
+        self.is_stopped = False  # a stop text was met: the rest is dropped
         for token_id in token_ids:
             self.push(token_id)
 
@@ -55,20 +62,21 @@ class Detokenizer:
         return self._release(self._held, is_last=True)
 
     def _release(self, pending: str, *, is_last: bool) -> str:
-        if self._stop_text and self._stop_text in pending:
-            pending, self.is_stopped, is_last = pending.partition(self._stop_text)[0], True, True
+        if self._stops and (end := self._end_of_answer(pending)) is not None:
+            pending, self.is_stopped, is_last = pending[:end], True, True
         held = 0 if is_last else max(open_cluster_length(pending), self._length_of_begun_stop_text(pending))
         released = pending[: len(pending) - held]
         self._held = pending[len(pending) - held :]
         self.text += released
         return released
 
+    def _end_of_answer(self, pending: str) -> int | None:
+        """Where the first complete stop text begins, however the text was cut into tokens."""
+        found = [(start + len(stop), start) for stop in self._stops if (start := pending.find(stop)) >= 0]
+        return min(found)[1] if found else None
+
     def _length_of_begun_stop_text(self, pending: str) -> int:
-        longest = len(self._stop_text or "") - 1
-        for length in range(min(longest, len(pending)), 0, -1):
-            if (self._stop_text or "").startswith(pending[-length:]):
-                return length
-        return 0
+        return max((_overlap(pending, stop) for stop in self._stops), default=0)
 
     def _new_characters(self) -> str:
         decoded = self._decode(self._start)
@@ -97,3 +105,9 @@ class Detokenizer:
 
     def _decode(self, start: int) -> str:
         return self._tokenizer.decode(self._ids[start:], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def _overlap(text: str, stop: str) -> int:
+    """How much of the end of `text` may be the beginning of `stop`."""
+    longest = min(len(stop) - 1, len(text))
+    return next((length for length in range(longest, 0, -1) if text.endswith(stop[:length])), 0)

@@ -12,15 +12,23 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.chat import Generation, GenerationState
-from shared.errors import DeadlineExceeded, GenerationCrashed, NunmalError, StoreUnavailable, TooManyAttempts
+from shared.chat import Generation, GenerationState, TokenLogprob
+from shared.errors import (
+    DeadlineExceeded,
+    EngineLost,
+    GenerationCrashed,
+    NunmalError,
+    StoreUnavailable,
+    TooManyAttempts,
+)
 from shared.store import Store
 from shared.telemetry import fields
+from workers.answer_logprobs import within
 from workers.answer_metrics import AnswerMetrics
 from workers.detokenizer import Detokenizer
 from workers.engine.base import Request, TokenEvent, TokenStream
 from workers.patience import patiently
-from workers.prompt import build_prompt
+from workers.prompt import prompt_of
 from workers.publisher import AnswerStream, Publisher
 from workers.served_model import ServedModel
 
@@ -35,6 +43,7 @@ class Ending:
 
     state: GenerationState  # QUEUED: given back, another worker continues
     error: NunmalError | None = None
+    finish_reason: str | None = None  # of a done answer: "stop" or "length"
 
 
 class RunningGeneration:
@@ -64,7 +73,9 @@ class RunningGeneration:
         self._continues = claimed.model_digest == model.engine.model_digest and bool(claimed.token_ids)
         self._token_ids = list(claimed.token_ids) if self._continues else []
         self._kept = len(self._token_ids)  # how many of them the store has
-        self._detokenizer = Detokenizer(model.tokenizer, stop_text=model.stop_text)
+        label = None if isinstance(claimed.prompt, str) else model.stop_text  # raw text has no labelled turns
+        self._detokenizer = Detokenizer(model.tokenizer, stop_text=label, stop=claimed.sampling.stop)
+        self._logprobs: list[TokenLogprob] = list(claimed.logprobs or ()) if self._continues else []
         self._has_new_token = asyncio.Event()
         self._prompt_tokens = 0
         self.proven = asyncio.Event()  # its first token is there, or it is over
@@ -102,21 +113,13 @@ class RunningGeneration:
 
     async def run(self) -> Ending | None:
         """Generate, flush, write the end. None: another attempt took over, and nothing was written."""
-        await self._publisher.announce(self._stream, GenerationState.RUNNING)
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                ending = await self._answer()
-        except TimeoutError:
-            ending = Ending(GenerationState.FAILED, DeadlineExceeded())
-        except NunmalError as error:
-            ending = Ending(GenerationState.FAILED, error)
-        except Exception:
-            log.exception("generation_crashed")
-            ending = Ending(GenerationState.FAILED, GenerationCrashed())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._publisher.announce(self._stream, GenerationState.RUNNING))
+            ending = await self._attempt()
         if self._is_lost:
             log.info("claim_lost")
             return None
-        is_written = await (self._give_back() if ending.state is GenerationState.QUEUED else self._finish(ending))
+        is_written = await (self._give_back(ending) if ending.state is GenerationState.QUEUED else self._finish(ending))
         return ending if is_written else None
 
     async def announce_end(self, ending: Ending) -> None:
@@ -131,12 +134,26 @@ class RunningGeneration:
         self.proven.set()
         self._publisher.close(self._stream)
 
+    async def _attempt(self) -> Ending:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._answer()
+        except TimeoutError:
+            return Ending(GenerationState.FAILED, DeadlineExceeded())
+        except NunmalError as error:
+            return Ending(GenerationState.FAILED, error)
+        except Exception:
+            log.exception("generation_crashed")
+            return Ending(GenerationState.FAILED, GenerationCrashed())
+
     async def _answer(self) -> Ending:
         if self._cancel_asked_at is not None:
             return Ending(GenerationState.STOPPED)
         if self.claimed.stalled_attempts > MOST_STALLED_ATTEMPTS:
             return Ending(GenerationState.FAILED, TooManyAttempts(attempts=MOST_STALLED_ATTEMPTS))
         request = await self._request()
+        if self._detokenizer.is_stopped:  # the attempt before met a stop text, and could not say so any more
+            return Ending(GenerationState.DONE, finish_reason="stop")
         async with aclosing(self._model.engine.submit(request)) as events, asyncio.TaskGroup() as tasks:
             self._obey_early_calls()
             checkpoints = tasks.create_task(self._keep_checkpoints())
@@ -150,15 +167,20 @@ class RunningGeneration:
         parent_id = claimed.parent_id
         turns = await patiently(lambda: self._store.generations.branch(parent_id)) if parent_id else []
         prompt = await asyncio.to_thread(
-            build_prompt,
+            prompt_of,
+            claimed,
             turns,
-            claimed.question,
             model.tokenizer,
             model.engine.context_length,
             sampling.max_new_tokens,
         )
         self._prompt_tokens = len(prompt)
         await asyncio.to_thread(self._restore_text)
+        asked, vocabulary = claimed.sampling, model.vocabulary
+        if asked.logprobs is not None:
+            await asyncio.to_thread(vocabulary.open)
+        schema = asked.json_schema
+        grammar = None if schema is None else await asyncio.to_thread(model.grammar, schema)
         return Request(
             id=self._request_id,
             prompt=prompt,
@@ -168,6 +190,10 @@ class RunningGeneration:
             top_p=sampling.top_p,
             top_k=sampling.top_k,
             max_new_tokens=sampling.max_new_tokens,
+            frequency_penalty=asked.frequency_penalty,
+            presence_penalty=asked.presence_penalty,
+            logprobs=asked.logprobs,
+            grammar=grammar,
         )
 
     def _obey_early_calls(self) -> None:
@@ -184,6 +210,8 @@ class RunningGeneration:
         async for event in events:
             if event.token_id is not None:
                 self._token_ids.append(event.token_id)
+                if event.logprobs and (told := self._model.vocabulary.spelled(event.token_id, event.logprobs)):
+                    self._logprobs.append(told)
                 self._stream.append(self._detokenizer.push(event.token_id))
                 self._metrics.token()
                 self._has_new_token.set()
@@ -193,6 +221,8 @@ class RunningGeneration:
         raise GenerationCrashed("the engine ended without a reason")
 
     def _ending(self, last: TokenEvent) -> Ending:
+        if isinstance(last.error, EngineLost):
+            return Ending(GenerationState.QUEUED, last.error)
         if last.finish_reason == "error":
             error = last.error if isinstance(last.error, NunmalError) else GenerationCrashed()
             return Ending(GenerationState.FAILED, error)
@@ -201,7 +231,8 @@ class RunningGeneration:
                 return Ending(GenerationState.QUEUED)
             self._metrics.slot_freed(self._cancel_asked_at)
             return Ending(GenerationState.STOPPED)
-        return Ending(GenerationState.DONE)
+        is_cut = last.finish_reason == "length" and not self._detokenizer.is_stopped
+        return Ending(GenerationState.DONE, finish_reason="length" if is_cut else "stop")
 
     async def _keep_checkpoints(self) -> None:
         await self._has_new_token.wait()
@@ -221,7 +252,7 @@ class RunningGeneration:
         if len(token_ids) <= self._kept:
             return
         result = await self._store.generations.checkpoint(
-            self.claimed.id, self.claimed.attempt, token_ids, answer, self._model.engine.model_digest
+            self.claimed.id, self.claimed.attempt, token_ids, answer, self._model.engine.model_digest, self._told()
         )
         self._kept = len(token_ids)
         if not result.is_current:
@@ -230,12 +261,19 @@ class RunningGeneration:
         elif result.cancel_requested_at is not None:
             self.cancel(result.cancel_requested_at)
 
+    def _told(self) -> tuple[TokenLogprob, ...] | None:
+        """The logprobs to keep beside the token ids; None if nobody asked for them."""
+        return None if self.claimed.sampling.logprobs is None else tuple(self._logprobs)
+
     async def _finish(self, ending: Ending) -> bool:
         self._stream.append(self._detokenizer.finish())
         await self._publisher.flush(self._stream)
         token_ids, answer = tuple(self._token_ids), self._stream.text
         if not token_ids:  # nothing was generated here: what an earlier attempt left stays
             token_ids, answer = self.claimed.token_ids, self.claimed.answer
+        told = self._told() if self._token_ids else None
+        if told and self._detokenizer.is_stopped:
+            told = within(told, answer)
         is_written = await patiently(
             lambda: self._store.generations.finish(
                 self.claimed.id,
@@ -245,15 +283,18 @@ class RunningGeneration:
                 answer,
                 ending.error,
                 self._prompt_tokens,
+                ending.finish_reason,
+                told,
             )
         )
         if is_written:
             self._metrics.ended(ending.state)
         return is_written
 
-    async def _give_back(self) -> bool:
-        """Draining is no stall, whether or not a token was made."""
+    async def _give_back(self, ending: Ending) -> bool:
+        """Draining is no stall, whether or not a token was made; what may have ended the engine is one without."""
+        is_draining = ending.error is None
         await patiently(self._checkpoint)
         return await patiently(
-            lambda: self._store.generations.requeue(self.claimed.id, self.claimed.attempt, made_progress=True)
+            lambda: self._store.generations.requeue(self.claimed.id, self.claimed.attempt, made_progress=is_draining)
         )

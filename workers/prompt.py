@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jinja2
+
 from shared.chat import Generation, GenerationState, Message, Role
-from shared.errors import PromptTooLong
+from shared.errors import PromptRefused, PromptTooLong
 from shared.prompting import TokenizerLike, prompt_ids
 
 _ANSWER_SHARE = 8  # at least a 1/8 of the context is left for the answer, if it may be that long
+
+
+def prompt_of(
+    claimed: Generation, turns: Sequence[Generation], tokenizer: TokenizerLike, context_length: int, max_new_tokens: int
+) -> tuple[int, ...]:
+    """What was given whole, as it is; else the conversation before (`turns`) and the question, as far as they fit.
+
+    Tokenises: call it in a thread. Raises PromptTooLong, and PromptRefused if the chat template takes no such turns.
+    """
+    given = claimed.prompt
+    if given is None:
+        return build_prompt(turns, claimed.question, tokenizer, context_length, max_new_tokens)
+    limit = _limit(context_length, max_new_tokens)
+    try:
+        prompt = tokenizer.encode(given) if isinstance(given, str) else prompt_ids(given, tokenizer)
+    except jinja2.TemplateError as error:
+        raise PromptRefused from error
+    if len(prompt) > limit:
+        raise PromptTooLong(tokens=len(prompt), limit=limit)
+    return tuple(prompt)
 
 
 def build_prompt(
@@ -24,7 +46,7 @@ def build_prompt(
         for turn in turns
         if turn.state in (GenerationState.DONE, GenerationState.STOPPED) and turn.answer.strip()
     ]
-    limit = context_length - min(max_new_tokens, context_length // _ANSWER_SHARE)
+    limit = _limit(context_length, max_new_tokens)
 
     def ids_without(dropped: int) -> list[int]:
         messages = [message for pair in pairs[dropped:] for message in pair]
@@ -41,3 +63,8 @@ def build_prompt(
     if len(prompt) > limit:
         raise PromptTooLong(tokens=len(prompt), limit=limit)
     return tuple(prompt)
+
+
+def _limit(context_length: int, max_new_tokens: int) -> int:
+    """Most tokens of a prompt."""
+    return context_length - min(max_new_tokens, context_length // _ANSWER_SHARE)

@@ -14,9 +14,11 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from shared import recovery
+from shared.audit import AuditAction
 from shared.broker.base import Broker
 from shared.chat import Message, Role
-from shared.errors import ModelError, StoreUnavailable
+from shared.entrypoint import first_of
+from shared.errors import EngineLost, ModelError, StoreUnavailable
 from shared.ids import new_id
 from shared.prompting import prompt_ids
 from shared.settings import Settings
@@ -38,9 +40,9 @@ _SELF_TEST_S = 60.0
 
 def load_model(settings: Settings) -> ServedModel:
     """Load the configured model and start its engine. Slow: call it in a thread. Raises ModelError or ConfigError."""
-    from workers.open_model import open_model  # PyTorch and transformers: seconds
+    from workers.open_model import open_model_apart  # transformers: seconds
 
-    return open_model(settings.model_source, settings.model_name, settings.worker)
+    return open_model_apart(settings)
 
 
 async def serve_worker(
@@ -57,7 +59,8 @@ async def serve_worker(
     """Serve until `stop`, finish what running answers can within `drain_s` or until `hurry`, give the rest back (at
     most 2.5 s) and return. `ready` is set after a self-test.
 
-    `broker` and `store` are open and stay so. Raises ModelError or ConfigError if the model cannot serve.
+    `broker` and `store` are open and stay so. Raises ModelError or ConfigError if the model cannot serve, EngineLost
+    after giving everything back if its engine's process ends.
     """
     loading = asyncio.ensure_future(_in_daemon_thread(lambda: load(settings)))
     if not await _before(stop, loading):
@@ -100,6 +103,7 @@ async def _serve(
         model_digest=model.engine.model_digest,
         slots=settings.worker.slots,
     )
+    engine = model.engine
     publisher = Publisher(broker, worker.id, settings.worker.frame_ms / 1000)
     await broker.declare_lane(worker.lane)
     async with asyncio.TaskGroup() as tasks:
@@ -111,7 +115,9 @@ async def _serve(
                 beat_forever(
                     store,
                     worker,
-                    lambda: 0 if stop.is_set() else worker.slots,  # nobody may count on a worker that ends
+                    lambda: (
+                        0 if stop.is_set() or engine.lost.is_set() else worker.slots
+                    ),  # nobody may count on a worker that ends
                     lambda: consumer.busy,
                     consumer.service,
                     settings.worker.heartbeat_s,
@@ -125,14 +131,17 @@ async def _serve(
             async with broker.consume_permits(worker.lane, worker.slots, consumer.on_permit):
                 log.info("worker_ready", extra=fields(worker_id=worker.id, lane=worker.lane))
                 ready.set()
-                await stop.wait()
-            await consumer.drain(drain_s, hurry)
+                await first_of(stop, engine.lost)
+            await consumer.drain(0.0 if engine.lost.is_set() else drain_s, hurry)
         for task in background:
             task.cancel()
     try:
         await store.workers.remove(worker.id)
+        await store.audit.append(f"worker:{worker.id}", AuditAction.WORKER_DRAINED, worker.id, lane=worker.lane)
     except StoreUnavailable:
         log.info("worker_not_removed")  # its heartbeat grows stale by itself
+    if engine.lost.is_set():
+        raise EngineLost(f"the engine of the model {model.name} has ended; its answers go on elsewhere")
 
 
 async def _before(stop: asyncio.Event, work: asyncio.Future[R]) -> bool:

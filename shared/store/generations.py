@@ -19,12 +19,15 @@ from typing import Any, NamedTuple
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from shared.chat import Generation, GenerationState, JobClass, SamplingParams
+from shared.chat import Generation, GenerationState, JobClass, Origin, SamplingParams, TokenLogprob
 from shared.errors import NunmalError, TooManyAttempts
 from shared.store.connection import Collection, Document, translated
+from shared.store.logprobs import logprobs_from_store, logprobs_in_store
+from shared.store.prompts import prompt_from_store, prompt_in_store
 from shared.store.times import moment, now
 
 _MOST_WAITING_READ = 1000
+_WITHOUT_TOKENS = {"token_ids": 0, "logprobs": 0, "prompt": 0}  # what only workers and the one answer's reader need
 _TIMES = ("created_at", "cancel_requested_at", "claimed_at", "first_token_at", "finished_at")
 _UNFINISHED = [str(GenerationState.QUEUED), str(GenerationState.RUNNING)]
 
@@ -66,6 +69,8 @@ class Generations:
         document["token_ids"] = list(generation.token_ids)
         document["listeners"] = list(generation.listeners)
         document["job_class"] = int(generation.job_class)
+        document["origin"] = str(generation.origin)
+        document["prompt"] = prompt_in_store(generation.prompt)
         document["created_at"] = generation.created_at.timestamp()
         document["permit_at"] = now()
         try:
@@ -82,13 +87,13 @@ class Generations:
     @translated
     async def get_many(self, generation_ids: Iterable[str]) -> dict[str, Generation]:
         """Those that exist, by id, without their token ids, in one query."""
-        cursor = self._generations.find({"_id": {"$in": list(generation_ids)}}, {"token_ids": 0})
+        cursor = self._generations.find({"_id": {"$in": list(generation_ids)}}, _WITHOUT_TOKENS)
         return {document["_id"]: _generation(document) async for document in cursor}
 
     @translated
     async def of_conversation(self, conversation_id: str) -> list[Generation]:
         """All turns of all branches, oldest first, without their token ids."""
-        cursor = self._generations.find({"conversation_id": conversation_id}, {"token_ids": 0})
+        cursor = self._generations.find({"conversation_id": conversation_id}, _WITHOUT_TOKENS)
         return sorted([_generation(document) async for document in cursor], key=lambda turn: turn.id)
 
     @translated
@@ -128,6 +133,13 @@ class Generations:
         return sorted(
             Rank(document["job_class"], document["tag"], document["_id"]) for document in await cursor.to_list(limit)
         )
+
+    @translated
+    async def latest_jobs(self, user_id: str, limit: int) -> list[Generation]:
+        """What this user submitted as jobs, the last first, without prompts."""
+        query = {"user_id": user_id, "origin": str(Origin.JOB)}
+        cursor = self._generations.find(query, {"prompt": 0}).sort("_id", -1).limit(limit)
+        return [_generation(document) async for document in cursor]
 
     @translated
     async def listen(self, generation_id: str, node_id: str) -> Generation | None:
@@ -179,7 +191,13 @@ class Generations:
 
     @translated
     async def checkpoint(
-        self, generation_id: str, attempt: int, token_ids: Sequence[int], answer: str, model_digest: str
+        self,
+        generation_id: str,
+        attempt: int,
+        token_ids: Sequence[int],
+        answer: str,
+        model_digest: str,
+        logprobs: Sequence[TokenLogprob] | None = None,
     ) -> CheckpointResult:
         """Keep progress. Only call it with more tokens than the last time: it counts as progress."""
         document = await self._generations.find_one_and_update(
@@ -190,6 +208,7 @@ class Generations:
                     "answer": answer,
                     "model_digest": model_digest,
                     "stalled_attempts": 0,
+                    **logprobs_in_store(logprobs),
                 }
             },
             projection={"cancel_requested_at": 1},
@@ -214,6 +233,8 @@ class Generations:
         answer: str,
         error: NunmalError | None = None,
         prompt_tokens: int = 0,
+        finish_reason: str | None = None,
+        logprobs: Sequence[TokenLogprob] | None = None,
     ) -> bool:
         """Write the end. False if another attempt owns the generation now."""
         update: dict[str, Any] = {
@@ -221,7 +242,9 @@ class Generations:
             "token_ids": list(token_ids),
             "answer": answer,
             "prompt_tokens": prompt_tokens,
+            "finish_reason": finish_reason,
             "finished_at": now(),
+            **logprobs_in_store(logprobs),
         }
         if error is not None:
             update |= {"error_code": error.code, "error_facts": error.facts}
@@ -243,7 +266,7 @@ class Generations:
     @translated
     async def dead(self, limit: int) -> list[Generation]:
         """Oldest first, without token ids."""
-        cursor = self._generations.find({"is_dead": True}, {"token_ids": 0}).limit(limit)
+        cursor = self._generations.find({"is_dead": True}, _WITHOUT_TOKENS).limit(limit)
         return sorted([_generation(document) async for document in cursor], key=lambda turn: turn.id)
 
     @translated
@@ -280,7 +303,7 @@ class Generations:
     @translated
     async def running(self) -> list[Generation]:
         """All running generations, without token ids and answers: every process asks twice a second."""
-        cursor = self._generations.find({"state": str(GenerationState.RUNNING)}, {"token_ids": 0, "answer": 0})
+        cursor = self._generations.find({"state": str(GenerationState.RUNNING)}, {**_WITHOUT_TOKENS, "answer": 0})
         return [_generation(document) async for document in cursor]
 
     @translated
@@ -291,7 +314,7 @@ class Generations:
             "lane": {"$in": list(lanes)},
             "permit_at": {"$lt": before.timestamp()},
         }
-        cursor = self._generations.find(query, {"token_ids": 0}).limit(_MOST_WAITING_READ)
+        cursor = self._generations.find(query, _WITHOUT_TOKENS).limit(_MOST_WAITING_READ)
         return sorted([_generation(document) async for document in cursor], key=lambda turn: turn.tag)
 
     @translated
@@ -308,9 +331,13 @@ def _generation(document: Document) -> Generation:
     values["id"] = document["_id"]
     values["state"] = GenerationState(document["state"])
     values["job_class"] = JobClass(document["job_class"])
-    values["sampling"] = SamplingParams(**document["sampling"])
+    values["sampling"] = SamplingParams(**{**document["sampling"], "stop": tuple(document["sampling"].get("stop", ()))})
+    values["origin"] = Origin(document.get("origin", Origin.PAGE))
+    values["prompt"] = prompt_from_store(document.get("prompt"))
     values["token_ids"] = tuple(document.get("token_ids", ()))
     values["listeners"] = tuple(document["listeners"])
+    if document.get("logprobs") is not None:
+        values["logprobs"] = logprobs_from_store(document["logprobs"])
     for name in _TIMES:
         values[name] = moment(document[name]) if document[name] is not None else None
     return Generation(**values)

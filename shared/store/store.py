@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from shared.store.audit import Audit
 from shared.store.connection import open_client, translated
 from shared.store.conversations import Conversations
 from shared.store.fairness import Fairness
 from shared.store.generations import Generations
+from shared.store.grants import Grants
+from shared.store.keys import Keys
+from shared.store.resets import Resets
+from shared.store.second_steps import SecondSteps
 from shared.store.sessions import Sessions
+from shared.store.throttle import Throttle
 from shared.store.usage import Usage
 from shared.store.users import Users
 from shared.store.workers import Workers
@@ -28,6 +34,12 @@ class Store:
         self.workers = Workers(self._database["workers"])
         self.fairness = Fairness(self._database["fairness"])
         self.usage = Usage(self._database["usage"])
+        self.throttle = Throttle(self._database["throttle"])
+        self.resets = Resets(self._database["resets"])
+        self.second_steps = SecondSteps(self._database["second_steps"], self._database["recovery_codes"])
+        self.keys = Keys(self._database["keys"])
+        self.audit = Audit(self._database["audit"], self._database["audit_heads"])
+        self.grants = Grants(self._database["grants"])
 
     async def __aenter__(self) -> Store:
         await self.ping()
@@ -39,6 +51,12 @@ class Store:
             self.workers,
             self.fairness,
             self.usage,
+            self.throttle,
+            self.resets,
+            self.second_steps,
+            self.keys,
+            self.audit,
+            self.grants,
         ):
             await collection.ensure_indexes()
         return self

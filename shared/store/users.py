@@ -12,10 +12,12 @@ from shared.ids import new_id
 from shared.store.connection import Collection, Document, translated
 from shared.store.times import moment, now
 
+_WITHOUT_PASSWORD = {"password_hash": 0}
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user and the bcrypt hash of their password; only log-in needs both."""
+    """A user and the bcrypt hash of their password; only what checks a password needs both."""
 
     user: User
     password_hash: bytes
@@ -49,14 +51,52 @@ class Users:
 
     @translated
     async def get(self, user_id: str) -> User | None:
-        document = await self._users.find_one({"_id": user_id}, {"password_hash": 0})
+        document = await self._users.find_one({"_id": user_id}, _WITHOUT_PASSWORD)
         return _user(document) if document else None
 
     @translated
-    async def credentials(self, email: str) -> Credentials | None:
+    async def by_email(self, email: str) -> User | None:
         """The account with this (normalised) e-mail, or None."""
+        document = await self._users.find_one({"email": email}, _WITHOUT_PASSWORD)
+        return _user(document) if document else None
+
+    @translated
+    async def everyone(self) -> list[User]:
+        """Every account, the oldest first."""
+        cursor = self._users.find({}, _WITHOUT_PASSWORD).sort("_id", 1)
+        return [_user(document) async for document in cursor]
+
+    @translated
+    async def credentials(self, email: str) -> Credentials | None:
+        """The account with this (normalised) e-mail and its password's hash, or None."""
         document = await self._users.find_one({"email": email})
-        return Credentials(_user(document), bytes(document["password_hash"])) if document else None
+        return _credentials(document) if document else None
+
+    @translated
+    async def credentials_of(self, user_id: str) -> Credentials | None:
+        """The same by id."""
+        document = await self._users.find_one({"_id": user_id})
+        return _credentials(document) if document else None
+
+    @translated
+    async def set_name(self, user_id: str, name: str) -> bool:
+        """False if there is no such account; of the setters below too."""
+        return await self._set(user_id, name=name)
+
+    @translated
+    async def set_role(self, user_id: str, role: AccountRole) -> bool:
+        return await self._set(user_id, role=str(role))
+
+    @translated
+    async def set_password(self, user_id: str, password_hash: bytes) -> bool:
+        return await self._set(user_id, password_hash=password_hash)
+
+    async def _set(self, user_id: str, **values: object) -> bool:
+        return bool((await self._users.update_one({"_id": user_id}, {"$set": values})).matched_count)
+
+
+def _credentials(document: Document) -> Credentials:
+    return Credentials(_user(document), bytes(document["password_hash"]))
 
 
 def _user(document: Document) -> User:

@@ -1,7 +1,7 @@
 """Tokens a second through web, broker and worker, beside the same engine in process; and broker messages for them.
 
-The engine's thread has a core to itself in both. What else the worker does (detokenising, frames, checkpoints) runs on
-the other cores, which `worker.threads` leaves free by default; `one_core` has the whole worker on one core.
+The engine has a core to itself in both. What else the worker does (detokenising, frames, checkpoints) runs on the other
+cores, which `worker.threads` leaves free by default; `one_core` has the whole worker on the engine's.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from aio_pika.abc import AbstractIncomingMessage
 from shared import topology
 from shared.messages import decode
 from tests.bench.client import Session
-from tests.bench.processes import busiest, cpu_seconds, pin_engine_thread, spent_by_threads
-from tests.bench.site import Site, Web
+from tests.bench.processes import busiest, cpu_seconds, spent_by_threads
+from tests.bench.site import Site, Web, WorkerPids
 
 CLIENTS = 32
 _DISTURBED = 0.05
@@ -88,28 +88,27 @@ async def count_messages(site: Site, *, tokens: int) -> dict[str, Any]:
 
 
 async def _path(site: Site, tokens: int, *, is_engine_apart: bool) -> dict[str, Any]:
-    with site.web() as web, site.worker(max_new_tokens=tokens) as worker_pid:
+    with site.web() as web, site.worker(max_new_tokens=tokens, is_engine_apart=is_engine_apart) as pids:
         sessions = [await site.session(web.address) for _ in _QUESTIONS]
         await _read(site, sessions[0], "안녕?")  # every part has worked once
-        if is_engine_apart:
-            pin_engine_thread(worker_pid, site.cores)
-        return await _round(site, sessions, web, worker_pid)
+        return await _round(site, sessions, web, pids)
 
 
-async def _round(site: Site, sessions: list[Session], web: Web, worker_pid: int) -> dict[str, Any]:
-    web_cpu, before = cpu_seconds(web.pid), spent_by_threads(worker_pid)
+async def _round(site: Site, sessions: list[Session], web: Web, pids: WorkerPids) -> dict[str, Any]:
+    web_cpu, worker_cpu, before = cpu_seconds(web.pid), cpu_seconds(pids.worker), spent_by_threads(pids.engine)
     begun = time.perf_counter()
     told = await asyncio.gather(
         *(_read(site, session, question) for session, question in zip(sessions, _QUESTIONS, strict=True))
     )
-    spent = {name: now.since(before.get(name)) for name, now in spent_by_threads(worker_pid).items()}
-    engine = spent[busiest(spent, but=worker_pid)]
+    spent = {name: now.since(before.get(name)) for name, now in spent_by_threads(pids.engine).items()}
+    engine = spent[busiest(spent, but=pids.engine)]
     return {
         "tokens": sum(tokens for _, tokens, _, _ in told),
         "seconds": max(ended for *_, ended in told) - begun,
         "engine_cpu_s": engine.cpu,
         "engine_waited_s": engine.waited,
-        "rest_of_worker_cpu_s": sum(thread.cpu for thread in spent.values()) - engine.cpu,
+        "rest_of_engine_process_cpu_s": sum(thread.cpu for thread in spent.values()) - engine.cpu,
+        "rest_of_worker_cpu_s": cpu_seconds(pids.worker) - worker_cpu,
         "web_cpu_s": cpu_seconds(web.pid) - web_cpu,
         "first_texts_s": sorted(first - begun for _, _, first, _ in told),
     }

@@ -73,13 +73,11 @@ def spent_by_threads(pid: int) -> dict[int, Spent]:
 
 
 def busiest(spent: dict[int, Spent], but: int) -> int:
-    """The thread that has computed most, `but` left aside: in a worker that is the engine's."""
+    """The thread that has computed most, `but` left aside."""
     return max((thread for thread in spent if thread != but), key=lambda thread: spent[thread].cpu)
 
 
-def pin_engine_thread(pid: int, cores: Cores) -> None:
-    """After an answer: the thread that computed it stays on the engine's core, all others of the worker leave it."""
-    spent = spent_by_threads(pid)
-    engine = busiest(spent, but=pid)
-    for thread in spent:
-        os.sched_setaffinity(thread, {cores.engine} if thread == engine else cores.others)
+def pin(pid: int, cores: set[int] | frozenset[int]) -> None:
+    """All threads that a process has now stay on these cores, as do those they start."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)

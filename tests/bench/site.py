@@ -18,7 +18,7 @@ from shared.settings import load_settings
 from shared.store import Store
 from shared.topology import CHAT_JOBS, lane
 from tests.bench.client import Session
-from tests.bench.processes import Cores, allow_many_files, pinned
+from tests.bench.processes import Cores, allow_many_files, pin, pinned
 from tests.models import babbling_model
 from tests.rabbitmq_node import rabbitmq_node
 from tests.service import ROOT, Process
@@ -73,6 +73,14 @@ class Web:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerPids:
+    """A worker that runs, and the process of its engine."""
+
+    worker: int
+    engine: int
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """Broker and store run; web nodes and workers are started by whoever measures."""
 
@@ -94,13 +102,16 @@ class Site:
             yield Web(address, pid)
 
     @contextlib.contextmanager
-    def worker(self, *, max_new_tokens: int) -> Iterator[int]:
-        """A worker whose answers have that many tokens, on the engine's core: its process id."""
+    def worker(self, *, max_new_tokens: int, is_engine_apart: bool = True) -> Iterator[WorkerPids]:
+        """A worker whose answers have that many tokens. Its engine's process is on the engine's core; so is the worker
+        itself unless they are apart."""
         environment = self.environment | {"NUNMAL_WORKER__MAX_NEW_TOKENS": str(max_new_tokens)}
         with pinned({self.cores.engine}), Process("worker", **environment) as process:
             process.wait_ready(120)
-            (pid,) = process.members()
-            yield pid
+            (engine,) = set(process.members()) - {process.pid}
+            if is_engine_apart:
+                pin(process.pid, self.cores.others)
+            yield WorkerPids(process.pid, engine)
 
     @contextlib.asynccontextmanager
     async def alone(self, *, max_new_tokens: int) -> AsyncIterator[Alone]:

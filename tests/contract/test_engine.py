@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from shared.errors import GenerationError, PromptTooLong
+from shared.errors import GenerationError, PromptTooLong, SchemaUnsupported
 from tests.scripted_engine import ScriptedEngine
 from tests.tiny_models import tiny_model
-from workers.engine.base import Engine, Request, TokenEvent
+from workers.engine.base import Engine, Mask, Request, TokenEvent
+from workers.engine.facts import ModelFacts
 from workers.engine.model_runner import ModelRunner
-from workers.engine.transformers_engine import ModelFacts, TransformersEngine
+from workers.engine.transformers_engine import TransformersEngine
 
 SLOTS = 3
 CONTEXT_LENGTH = 64
@@ -33,6 +35,41 @@ async def events_of(engine: Engine, asked: Request) -> list[TokenEvent]:
 
 def tokens(events: list[TokenEvent]) -> list[int]:
     return [event.token_id for event in events if event.token_id is not None]
+
+
+class Climb:
+    """A grammar, and its state: even tokens, each greater than the last, until one is at least `top`."""
+
+    def __init__(self, top: int, *, fails_after: int | None = None, last: int = 9, count: int = 0) -> None:
+        self.top, self.fails_after = top, fails_after
+        self.last, self.count = last, count
+
+    def begin(self, generated: Sequence[int]) -> Climb:
+        state = Climb(self.top, fails_after=self.fails_after)
+        state.accept(generated)
+        return state
+
+    @property
+    def is_complete(self) -> bool:
+        return self.last >= self.top
+
+    def allowed(self) -> Mask:
+        if self.count == self.fails_after:
+            raise SchemaUnsupported(reason="it grew too complex")
+        mask = np.zeros(320, dtype=np.bool_)
+        mask[self.last + 1 : self.last + 6] = True
+        mask[1::2] = False
+        return mask
+
+    def settle(self, token_id: int, left: int) -> int:
+        """In a hurry, the highest step, which is 4 from an even token."""
+        return self.last + 5 - (self.last + 1) % 2 if 4 * (left - 1) <= self.top - self.last else token_id
+
+    def accept(self, token_ids: Sequence[int]) -> None:
+        for token_id in token_ids:
+            assert token_id in range(self.last + 1, self.last + 6)
+            assert token_id % 2 == 0
+            self.last, self.count = token_id, self.count + 1
 
 
 class EngineContract:
@@ -65,6 +102,80 @@ class EngineContract:
             resumed = request(temperature=temperature, generated=tuple(whole[:cut]))
             assert tokens(await events_of(engine, resumed)) == whole[cut:]
 
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {"frequency_penalty": 1.5, "presence_penalty": 0.5},
+            {"grammar": Climb(40)},
+            {"grammar": Climb(40), "frequency_penalty": -2.0},
+        ],
+    )
+    async def test_a_steered_answer_continues_with_the_same_tokens(
+        self, engine: Engine, asked: dict[str, object]
+    ) -> None:
+        steered = replace(request(temperature=1.0, max_new_tokens=30), **asked)  # type: ignore[arg-type]  # names
+        whole = await events_of(engine, steered)
+
+        for cut in range(len(whole)):
+            rest = await events_of(engine, replace(steered, generated=tuple(tokens(whole)[:cut])))
+            assert tokens(rest) == tokens(whole)[cut:]
+            assert rest[-1].finish_reason == whole[-1].finish_reason
+
+    async def test_an_answer_keeps_to_its_grammar_and_ends_with_it(self, engine: Engine) -> None:
+        steered = [request(f"g{n}", temperature=1.0, max_new_tokens=30, seed=n, grammar=Climb(40)) for n in range(5)]
+
+        answers = await asyncio.gather(*(events_of(engine, each) for each in (*steered, request("free"))))
+
+        for events in answers[:-1]:
+            assert Climb(40).begin(tokens(events)).is_complete
+            assert events[-1].finish_reason == "stop"
+            assert events[-1].token_id is not None
+        assert tokens(answers[-1]) == tokens(await events_of(engine, request("free")))
+
+    async def test_an_answer_is_led_to_the_end_of_its_grammar_where_its_tokens_run_out(self, engine: Engine) -> None:
+        for seed in range(5):
+            events = await events_of(engine, request(temperature=1.0, seed=seed, max_new_tokens=8, grammar=Climb(40)))
+
+            assert events[-1].finish_reason == "stop"
+
+    async def test_an_answer_whose_grammar_was_complete_ends_without_a_token(self, engine: Engine) -> None:
+        complete = request(generated=(12, 16, 20), grammar=Climb(20))
+
+        assert await events_of(engine, complete) == [TokenEvent(None, "stop")]
+
+    async def test_the_length_may_cut_a_grammar(self, engine: Engine) -> None:
+        events = await events_of(engine, request(grammar=Climb(300), max_new_tokens=4))
+
+        assert [event.finish_reason for event in events] == [None, None, None, "length"]
+
+    async def test_a_grammar_that_fails_ends_its_own_request(self, engine: Engine) -> None:
+        good = asyncio.create_task(events_of(engine, request("good")))
+
+        events = await events_of(engine, request("bad", grammar=Climb(300, fails_after=2)))
+
+        assert len(tokens(events)) == 2
+        assert isinstance(events[-1].error, SchemaUnsupported)
+        assert len(tokens(await good)) == 8
+
+    async def test_logprobs_come_with_every_token_if_they_were_asked_for(self, engine: Engine) -> None:
+        with_five, with_none, without = await asyncio.gather(
+            events_of(engine, request("five", logprobs=5, temperature=1.0)),
+            events_of(engine, request("none", logprobs=0, temperature=1.0)),
+            events_of(engine, request("without", temperature=1.0)),
+        )
+
+        assert tokens(with_five) == tokens(with_none) == tokens(without)
+        assert all(event.logprobs is None for event in without)
+        for five, none in zip(with_five, with_none, strict=True):
+            assert five.logprobs is not None
+            assert none.logprobs is not None
+            assert none.logprobs.top == ()
+            assert none.logprobs.chosen == pytest.approx(five.logprobs.chosen, abs=1e-4)
+            values = [value for _, value in five.logprobs.top]
+            assert 1 <= len(values) <= 5
+            assert values == sorted(values, reverse=True)
+            assert five.logprobs.chosen <= values[0] <= 0
+
     async def test_a_resumed_answer_that_was_complete_ends_without_a_token(self, engine: Engine) -> None:
         whole = tokens(await events_of(engine, request()))
 
@@ -96,6 +207,10 @@ class EngineContract:
             {"temperature": float("nan")},
             {"top_p": 0.0},
             {"top_k": -1},
+            {"frequency_penalty": float("nan")},
+            {"presence_penalty": float("inf")},
+            {"logprobs": 21},
+            {"logprobs": -1},
         ],
     )
     async def test_a_bad_request_fails_alone(self, engine: Engine, bad: dict[str, object]) -> None:
@@ -147,7 +262,13 @@ class EngineContract:
 
         assert len(tokens(await events_of(engine, request()))) == 8
 
-    async def test_closing_the_engine_ends_running_requests_as_cancelled(self, engine: Engine) -> None:
+    @pytest.fixture
+    def closing_engine(self, engine: Engine) -> Engine:
+        """One that a test may close."""
+        return engine
+
+    async def test_closing_the_engine_ends_running_requests_as_cancelled(self, closing_engine: Engine) -> None:
+        engine = closing_engine
         running = asyncio.create_task(events_of(engine, request(max_new_tokens=60)))
         await asyncio.sleep(0)
 

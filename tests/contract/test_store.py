@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.chat import AccountRole, Generation, GenerationState, JobClass, SamplingParams
+from shared.chat import AccountRole, Generation, GenerationState, JobClass, SamplingParams, TokenLogprob
 from shared.errors import EmailTaken, GenerationCrashed, StoreUnavailable
 from shared.ids import new_id
 from shared.store import Store
@@ -141,7 +141,9 @@ class TestGenerations:
     async def test_question_comes_back_as_it_was_written(self, store: Store) -> None:
         asked = generation(
             question="여러 줄\n👨‍👩‍👧 'quote' \"double\" <b> ﷽ " + "e\u0301" * 3,
-            sampling=SamplingParams(temperature=0.0, max_new_tokens=7),
+            sampling=SamplingParams(
+                temperature=0.0, max_new_tokens=7, stop=("끝", "\n\n"), logprobs=3, json_schema='{"type":"object"}'
+            ),
             seed=2**62 + 1,
         )
 
@@ -237,6 +239,26 @@ class TestGenerations:
         await store.generations.requeue(turn.id, turn.attempt)
 
         assert (await self._claim_again(store)).stalled_attempts == 1
+
+    async def test_finished_answer_keeps_its_reason_and_logprobs(self, store: Store) -> None:
+        turn = await self._claimed(store)
+        half = TokenLogprob("가".encode()[:2], -0.25, (TokenLogprob(b"a", -0.125), TokenLogprob(b"", -3.5)))
+        told = (half, TokenLogprob("가".encode()[2:], 0.0))
+        result = await store.generations.checkpoint(turn.id, turn.attempt, [1], "", "digest", told[:1])
+        assert result.is_current
+        checkpointed = await store.generations.get(turn.id)
+
+        await store.generations.finish(
+            turn.id, turn.attempt, GenerationState.DONE, [1, 2], "가", finish_reason="length", logprobs=told
+        )
+
+        found = await store.generations.get(turn.id)
+        assert checkpointed is not None
+        assert found is not None
+        assert (checkpointed.finish_reason, checkpointed.logprobs) == (None, told[:1])
+        assert (found.finish_reason, found.logprobs) == ("length", told)
+        (listed,) = await store.generations.of_conversation(turn.conversation_id)
+        assert listed.logprobs is None
 
     async def test_finished_answer_keeps_its_error_and_facts(self, store: Store) -> None:
         turn = await self._claimed(store)

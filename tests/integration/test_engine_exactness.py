@@ -14,8 +14,9 @@ from transformers import PreTrainedModel
 
 from tests.tiny_models import CONTEXT_LENGTH, END, FAMILIES, VOCABULARY, tiny_model
 from workers.engine.base import Request
+from workers.engine.facts import ModelFacts
 from workers.engine.model_runner import ModelRunner
-from workers.engine.transformers_engine import ModelFacts, TransformersEngine
+from workers.engine.transformers_engine import TransformersEngine
 
 CLOSE_CALL = 1e-4  # two logits this near may change places when sums are formed in another order
 

@@ -12,10 +12,11 @@ import torch
 
 from shared.errors import GenerationCrashed
 from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY, tiny_model
-from workers.engine import sampling, transformers_engine
+from workers.engine import drawing, sampling
 from workers.engine.base import Request, TokenEvent
+from workers.engine.facts import ModelFacts
 from workers.engine.model_runner import ModelRunner
-from workers.engine.transformers_engine import ModelFacts, TransformersEngine
+from workers.engine.transformers_engine import TransformersEngine
 
 POISON = 300  # a token id the broken model cannot read
 SPREADING = 301  # one that turns its row into NaN
@@ -71,7 +72,7 @@ def make_it_choose(token: int, monkeypatch: pytest.MonkeyPatch) -> None:
             for draw, chosen in zip(draws, real(logits, draws), strict=True)
         ]
 
-    monkeypatch.setattr(transformers_engine, "choose", choose)
+    monkeypatch.setattr(drawing, "choose", choose)
 
 
 @pytest.mark.parametrize("bad", [POISON, SPREADING])
@@ -122,7 +123,7 @@ async def test_a_fault_of_our_own_ends_the_requests_it_may_have_damaged_and_no_m
 ) -> None:
     before = await events_of(engine, ask("a", 5, 6))
     with monkeypatch.context() as patched:
-        patched.setattr(transformers_engine, "choose", lambda logits, draws: 1 / 0)
+        patched.setattr(drawing, "choose", lambda logits, draws: 1 / 0)
         (failed,) = await asyncio.gather(events_of(engine, ask("b", 5, 6)))
 
     assert isinstance(failed[-1].error, GenerationCrashed)
@@ -132,7 +133,7 @@ async def test_a_fault_of_our_own_ends_the_requests_it_may_have_damaged_and_no_m
 async def test_an_idle_engine_gives_its_memory_back(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache, released = engine._runner.cache, asyncio.Event()
+    cache, released = engine._thread._runner.cache, asyncio.Event()
     loop, release = asyncio.get_running_loop(), cache.release
 
     def release_and_tell() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from shared.chat import Message, Role, SamplingParams
@@ -70,3 +73,47 @@ async def _answer(model: ServedModel, prompt: str) -> str:
                 detokenizer.push(event.token_id)
     detokenizer.finish()
     return detokenizer.text
+
+
+PERSON = {
+    "type": "object",
+    "properties": {"이름": {"type": "string"}, "나이": {"type": "integer"}},
+    "required": ["이름", "나이"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("limit", [24, 128])
+async def test_an_answer_held_to_a_schema_is_valid_compact_and_whole_whoever_continues_it(
+    model: ServedModel, limit: int
+) -> None:
+    """Also where the model would write on and on inside a string, as it does for some of these seeds."""
+    question = prompt_ids([Message(Role.USER, "한 사람을 지어내서 이름과 나이를 JSON으로 알려 줘.")], model.tokenizer)
+    grammar = model.vocabulary.json_grammar(json.dumps(PERSON))
+    asked = [Request(f"{seed}", tuple(question), (), seed, 1.0, 0.95, 50, limit, grammar=grammar) for seed in range(12)]
+
+    answers = await asyncio.gather(*(_token_ids(model, request) for request in asked))
+
+    for token_ids, reason in answers:
+        text = Detokenizer(model.tokenizer, token_ids).text
+        jsonschema.validate(json.loads(text), PERSON)
+        assert re.fullmatch(r'\{"이름":"([^"\\]|\\.)*","나이":[-0-9]+\}', text)
+        assert reason == "stop"
+        assert len(token_ids) <= limit
+    resumed = [
+        (replace(request, id=f"{request.id}.{cut}", generated=tuple(token_ids[:cut])), token_ids[cut:])
+        for request, (token_ids, _) in zip(asked[:4], answers, strict=False)
+        for cut in range(1, len(token_ids), 7)
+    ]
+    continued = await asyncio.gather(*(_token_ids(model, request) for request, _ in resumed))
+    assert [token_ids for token_ids, _ in continued] == [rest for _, rest in resumed]
+
+
+async def _token_ids(model: ServedModel, request: Request) -> tuple[list[int], str | None]:
+    token_ids: list[int] = []
+    reason = None
+    async with aclosing(model.engine.submit(request)) as events:
+        async for event in events:
+            token_ids += [] if event.token_id is None else [event.token_id]
+            reason = event.finish_reason
+    return token_ids, reason

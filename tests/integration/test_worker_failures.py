@@ -9,14 +9,12 @@ from datetime import timedelta
 import pytest
 
 from shared.chat import Generation, GenerationState, SamplingParams
-from shared.errors import StoreUnavailable
+from shared.errors import EngineLost, StoreUnavailable
 from shared.messages import GenerateReply, WatchGeneration
 from tests.factories import generation
 from tests.scripted_engine import ScriptedEngine
-from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY, tiny_tokenizer
-from tests.worker_house import DRAWN, GREEDY, LANE, NODE, House, Node, expected_text
-from workers.engine.sampling_defaults import SamplingDefaults
-from workers.served_model import ServedModel
+from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY
+from tests.worker_house import DRAWN, GREEDY, LANE, NODE, House, Node, expected_text, served
 
 
 async def test_a_killed_workers_answer_goes_on_where_it_was_kept(house: House) -> None:
@@ -128,7 +126,7 @@ async def test_generations_that_stalled_are_tried_one_at_a_time_and_after_the_ot
 
     suspects = [await stalled() for _ in range(3)]
     engine = ScriptedEngine(vocabulary=VOCABULARY, context_length=CONTEXT_LENGTH, stop_ids=frozenset())
-    model = ServedModel("tiny", engine, tiny_tokenizer(), SamplingDefaults(0.0, 1.0, 0, 5), None, "test")
+    model = served(engine, 5)
     async with house.worker(lambda: model):
         engine.pause()
         for asked in suspects:
@@ -218,9 +216,30 @@ async def test_a_claim_whose_reply_was_lost_is_not_lost(house: House, monkeypatc
     assert (await house.get(asked)).attempt == 2
 
 
+async def test_a_lost_engine_gives_its_answers_back_and_ends_the_worker(house: House) -> None:
+    engine, other = (
+        ScriptedEngine(vocabulary=VOCABULARY, context_length=CONTEXT_LENGTH, stop_ids=frozenset()) for _ in range(2)
+    )
+
+    with pytest.raises(EngineLost):
+        async with house.worker(lambda: served(engine)):
+            asked = await house.ask(sampling=SamplingParams(max_new_tokens=200))
+            await house.node.until(lambda: bool(house.node.texts.get(asked.id)))
+            engine.pause()
+            engine.lose()
+            await house.node.until(lambda: (asked.id, "queued") in house.node.changes)
+    waiting = await house.get(asked)
+    async with house.worker(lambda: served(other)):
+        assert await house.node.final(asked) == "done"
+
+    found = await house.get(asked)
+    assert (waiting.state, found.attempt) == (GenerationState.QUEUED, 2)
+    assert found.token_ids[: len(waiting.token_ids)] == waiting.token_ids != ()
+
+
 async def test_an_answer_that_another_attempt_owns_is_left_alone(house: House) -> None:
     engine = ScriptedEngine(vocabulary=VOCABULARY, context_length=CONTEXT_LENGTH, stop_ids=frozenset())
-    model = ServedModel("tiny", engine, tiny_tokenizer(), SamplingDefaults(0.0, 1.0, 0, 200), None, "test")
+    model = served(engine)
     async with house.worker(lambda: model):
         engine.pause()
         asked = await house.ask(sampling=SamplingParams(max_new_tokens=200))

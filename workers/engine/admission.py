@@ -7,6 +7,8 @@ import math
 from shared.errors import GenerationError, PromptTooLong
 from workers.engine.base import FinishReason, Request
 
+MOST_LOGPROBS = 20
+
 
 def check(request: Request, vocabulary: int, context_length: int) -> None:
     """Raises PromptTooLong, or GenerationError for what no caller of ours should ask."""
@@ -18,16 +20,32 @@ def check(request: Request, vocabulary: int, context_length: int) -> None:
         raise GenerationError(f"a token id lies outside the vocabulary of {vocabulary}")
     if request.max_new_tokens < 1 or request.top_k < 0:
         raise GenerationError("max_new_tokens must be at least 1 and top_k at least 0")
+    if not (math.isfinite(request.frequency_penalty) and math.isfinite(request.presence_penalty)):
+        raise GenerationError("penalties must be numbers")
+    if request.logprobs is not None and not 0 <= request.logprobs <= MOST_LOGPROBS:
+        raise GenerationError(f"at most {MOST_LOGPROBS} logprobs")
     if not (math.isfinite(request.temperature) and request.temperature >= 0 and 0 < request.top_p <= 1):
         raise GenerationError("temperature must be at least 0 and top_p in (0, 1]")
 
 
 def ended(
-    request: Request, generated: int, last: int | None, stop_ids: frozenset[int], context_length: int
+    request: Request,
+    generated: int,
+    last: int | None,
+    stop_ids: frozenset[int],
+    context_length: int,
+    *,
+    is_complete: bool = False,
 ) -> FinishReason | None:
-    """Why a request with this many generated tokens, the last one being `last`, is over; None if it is not."""
-    if last is not None and last in stop_ids:
+    """Why a request with this many generated tokens, the last one being `last`, is over; None if it is not.
+
+    `is_complete`: its grammar lets nothing more follow.
+    """
+    if is_complete or (last is not None and last in stop_ids):
         return "stop"
-    if generated >= request.max_new_tokens or len(request.prompt) + generated >= context_length:
-        return "length"
-    return None
+    return "length" if generated >= longest(request, context_length) else None
+
+
+def longest(request: Request, context_length: int) -> int:
+    """How many tokens the answer may have."""
+    return min(request.max_new_tokens, context_length - len(request.prompt))

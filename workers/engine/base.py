@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+Mask = npt.NDArray[np.bool_]
+
+
+class GrammarState(Protocol):
+    """Where one answer stands in its grammar: a function of its tokens alone."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Nothing more may follow: the answer is over."""
+        ...
+
+    def allowed(self) -> Mask:
+        """Which tokens (vocabulary,) may come next. Raises GenerationError."""
+        ...
+
+    def settle(self, token_id: int, left: int) -> int:
+        """This allowed token, or the one to take instead lest the answer cannot be complete within `left` tokens."""
+        ...
+
+    def accept(self, token_ids: Sequence[int]) -> None:
+        """These came, each allowed at its place. Raises GenerationError."""
+        ...
+
+
+class Grammar(Protocol):
+    """Which answers are allowed."""
+
+    def begin(self, generated: Sequence[int]) -> GrammarState:
+        """The state after these tokens. Raises GenerationError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """A grammar for an engine in another process, which compiles it there: compact JSON of this schema (JSON text)."""
+
+    schema: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +65,18 @@ class Request:
     top_p: float
     top_k: int  # 0: off
     max_new_tokens: int  # in all, `generated` included
+    frequency_penalty: float = 0.0  # taken off a token's logit for each time it is in the answer already
+    presence_penalty: float = 0.0  # taken off once if it is
+    logprobs: int | None = None  # how many of the likeliest tokens to tell beside the chosen one; None: no logprobs
+    grammar: Grammar | JsonSchema | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """Of one place of an answer, under the model's own distribution: before penalties, grammar and temperature."""
+
+    chosen: float
+    top: tuple[tuple[int, float], ...]  # token ids and their logprobs, likeliest first; none of probability 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +86,7 @@ class TokenEvent:
     token_id: int | None  # None when the request ends without a further token
     finish_reason: FinishReason | None = None
     error: Exception | None = None  # with finish_reason "error": a NunmalError
+    logprobs: Logprobs | None = None  # of `token_id`, if the request asked for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +119,11 @@ class Engine(Protocol):
     @property
     def context_length(self) -> int:
         """Most tokens a prompt and its answer may have together."""
+        ...
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when it has ended although nobody closed it: running requests end with EngineLost, as do later ones."""
         ...
 
     def submit(self, request: Request) -> TokenStream:

@@ -13,7 +13,7 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
-from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, AutoTokenizer, PreTrainedTokenizerBase
 
 from shared.errors import ModelError
 
@@ -105,3 +105,16 @@ def _json(source: str, file: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise model_error(source, f"{file.name} is not a JSON object")
     return value
+
+
+def open_tokenizer(source: str, directory: Path) -> PreTrainedTokenizerBase:
+    """Raises ModelError."""
+    try:
+        return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise model_error(source, f"its tokenizer cannot be opened ({shortened(error)})") from error
+
+
+def shortened(error: Exception) -> str:
+    """One line of whatever a library said."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -12,16 +12,16 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from shared.prompting import FALLBACK_STOP
-from workers.engine.model_files import check_files, digest, locate, model_error
+from workers.engine.facts import ModelFacts
+from workers.engine.model_files import check_files, digest, locate, model_error, open_tokenizer, shortened
 from workers.engine.model_runner import ModelRunner, vocabulary_of
 from workers.engine.numerics import Numerics, choose_numerics
 from workers.engine.sampling_defaults import SamplingDefaults
 from workers.engine.self_check import verified_runner
-from workers.engine.transformers_engine import ModelFacts
 
 _UNKNOWN_CONTEXT_LENGTH = 2048  # tokens; for the few configurations that do not say
 _STRETCHED_ROPE = ("dynamic", "longrope")  # their angles depend on the longest row, so rows would disturb each other
@@ -46,7 +46,7 @@ def load(source: str, *, device: str, dtype: str, max_new_tokens: int) -> Loaded
     directory = locate(source)
     check_files(source, directory)
     numerics = choose_numerics(device, dtype, _parameters(directory))
-    tokenizer = _open_tokenizer(source, directory)
+    tokenizer = open_tokenizer(source, directory)
     model = _open_weights(source, directory, numerics)
     vocabulary = vocabulary_of(model)
     if tokenizer.vocab_size > vocabulary:  # tokens added later may lie outside: no prompt of ours uses them
@@ -62,13 +62,6 @@ def load(source: str, *, device: str, dtype: str, max_new_tokens: int) -> Loaded
     )
 
 
-def _open_tokenizer(source: str, directory: Path) -> PreTrainedTokenizerBase:
-    try:
-        return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise model_error(source, f"its tokenizer cannot be opened ({_shortened(error)})") from error
-
-
 def _open_weights(source: str, directory: Path, numerics: Numerics) -> PreTrainedModel:
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -82,7 +75,7 @@ def _open_weights(source: str, directory: Path, numerics: Numerics) -> PreTraine
         model: PreTrainedModel = loaded[0].to(numerics.device)
         found: dict[str, Any] = loaded[1]
     except Exception as error:  # whatever is wrong with a model's files, the operator gets one line
-        raise model_error(source, f"cannot be loaded ({_shortened(error)})") from error
+        raise model_error(source, f"cannot be loaded ({shortened(error)})") from error
     missing = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
     if missing:
         raise model_error(source, f"{len(missing)} weights are missing or misshapen, first {missing[0]}")
@@ -136,7 +129,3 @@ def _sampling_defaults(config: Any, limit: int) -> SamplingDefaults:
         top_k=int(config.top_k or 0),
         max_new_tokens=min(limit, int(config.max_new_tokens or limit)),
     )
-
-
-def _shortened(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

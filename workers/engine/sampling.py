@@ -127,7 +127,7 @@ def _first(values: Floats, draws: Sequence[Draw]) -> npt.NDArray[np.bool_]:
     """Step 2 on values (rows, candidates), likeliest first."""
     width = values.shape[1]
     last = [min(draw.top_k or width, width) - 1 for draw in draws]
-    return values >= np.take_along_axis(values, np.array(last)[:, None], -1)
+    return (values >= np.take_along_axis(values, np.array(last)[:, None], -1)) & (values > -np.inf)
 
 
 def _pick(

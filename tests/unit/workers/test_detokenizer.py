@@ -143,6 +143,44 @@ def test_the_cost_of_a_token_does_not_grow_with_the_answer() -> None:
     assert max(decoded) <= 64
 
 
+def _answer_before(text: str, stops: list[str]) -> str:
+    """One character after the other, until one of `stops` is complete."""
+    for end in range(1, len(text) + 1):
+        if met := [stop for stop in stops if text[:end].endswith(stop)]:
+            return text[: end - max(map(len, met))]
+    return text
+
+
+_FEW = st.text(st.sampled_from("가나 a\n"), min_size=1, max_size=4)  # so that stop texts are met and half met
+
+
+@settings(max_examples=400, deadline=None)
+@given(text=st.text(st.sampled_from("가나 a\n"), max_size=25), stops=st.lists(_FEW, max_size=4), data=st.data())
+def test_the_answer_ends_before_the_first_stop_text_whatever_the_tokens(
+    text: str, stops: list[str], data: st.DataObject
+) -> None:
+    ids = _spell_out(byte_level(), text, data)
+    expected = _answer_before(text, stops)
+    detokenizer = Detokenizer(byte_level(), stop=stops)
+
+    for cut, token_id in enumerate(ids, 1):
+        detokenizer.push(token_id)
+        assert expected.startswith(detokenizer.text)  # so no part of a stop text is ever shown
+        assert Detokenizer(byte_level(), ids[:cut], stop=stops).text == detokenizer.text
+    detokenizer.finish()
+
+    assert detokenizer.text == expected
+    assert detokenizer.is_stopped == (expected != text)
+
+
+def test_the_models_own_stop_text_ends_the_answer_beside_those_asked_for() -> None:
+    ids = byte_level().encode("하나\n사용자: 둘", add_special_tokens=False)
+    detokenizer = Detokenizer(byte_level(), ids, stop_text="\n사용자:", stop=("둘",))
+
+    assert detokenizer.text == "하나"
+    assert detokenizer.is_stopped
+
+
 def test_the_answer_ends_before_the_stop_text_and_no_part_of_it_is_shown() -> None:
     tokenizer = byte_level()
     ids = tokenizer.encode("네, 좋아요.\n사용자: 또", add_special_tokens=False)

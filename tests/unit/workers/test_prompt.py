@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.chat import GenerationState
-from shared.errors import PromptTooLong
+from shared.chat import GenerationState, Message, Role
+from shared.errors import PromptRefused, PromptTooLong
 from tests.factories import generation
-from workers.prompt import build_prompt
+from workers.prompt import build_prompt, prompt_of
 
 
 class Words:
@@ -86,3 +87,40 @@ def test_what_is_kept_fits_and_one_turn_more_would_not(
     dropped = len(turns) - kept.count("assistant")
     if dropped:
         assert len(kept) + 3 + lengths[dropped - 1] > limit
+
+
+class TestGivenWhole:
+    def test_messages_go_through_the_template_and_nothing_is_left_out(self) -> None:
+        prompt = (Message(Role.SYSTEM, "짧게"), Message(Role.USER, "하나"), Message(Role.ASSISTANT, "둘"))
+        claimed = generation(prompt=prompt, question="")
+
+        ids = prompt_of(claimed, [], Words(), 100, 10)
+        assert " ".join(map(str, ids)) == "system 짧게 user 하나 assistant 둘"
+
+    def test_raw_text_goes_to_the_tokenizer_as_it_is(self) -> None:
+        class Spelling(Words):
+            def encode(self, text: str, **options: Any) -> list[int]:
+                assert not options  # with the beginning token, if the tokenizer adds one
+                return [0, *map(ord, text)]
+
+        assert prompt_of(generation(prompt="<end>"), [], Spelling(), 100, 10) == (0, *map(ord, "<end>"))
+
+    def test_what_does_not_fit_is_refused_whole(self) -> None:
+        prompt = (Message(Role.USER, "가 " * 20), Message(Role.USER, "나 " * 20))
+
+        with pytest.raises(PromptTooLong) as caught:
+            prompt_of(generation(prompt=prompt), [], Words(), 40, 100)
+
+        assert caught.value.facts == {"tokens": 42, "limit": 35}
+
+    def test_turns_that_the_template_refuses_are_the_askers_fault(self) -> None:
+        class Strict(Words):
+            def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> dict[str, list[str]]:
+                raise jinja2.TemplateError("roles must alternate")
+
+        with pytest.raises(PromptRefused):
+            prompt_of(generation(prompt=(Message(Role.ASSISTANT, "네."),)), [], Strict(), 100, 10)
+
+    def test_without_it_the_conversation_counts(self) -> None:
+        ids = prompt_of(generation(question="둘"), [turn("하나", "첫째")], Words(), 100, 10)
+        assert " ".join(map(str, ids)) == "user 하나 assistant 첫째 user 둘"

@@ -1,0 +1,46 @@
+"""What a worker and its engine's process say to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.settings import WorkerSettings
+from workers.engine.base import TokenEvent
+from workers.engine.facts import ModelFacts
+from workers.engine.sampling_defaults import SamplingDefaults
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The first message to the process: what to open."""
+
+    source: str  # a directory or a hub id
+    settings: WorkerSettings
+    log_format: Literal["text", "json"]
+    log_level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Its first answer, if that is no error."""
+
+    facts: ModelFacts
+    sampling: SamplingDefaults
+    stop_text: str | None  # the answer ends before this text
+    numerics: str  # device and precision, and why
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Requests are sent as they are (base.Request); this ends one."""
+
+    request_id: str
+
+
+@dataclass(slots=True)
+class Step:
+    """What happened in the engine since the last one."""
+
+    rows: int = 0  # of the decode pass
+    events: list[tuple[str, TokenEvent]] = field(default_factory=list)  # with the requests' ids

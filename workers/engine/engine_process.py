@@ -1,0 +1,71 @@
+"""The engine's own process: `python -m workers.engine.engine_process FD`, started by a worker (process_engine.py).
+
+A process of its own, because a thread would share the interpreter's lock with everything else the worker does for its
+answers, and both would wait for each other at every tensor operation. It ends when the worker's end of the pair does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from dataclasses import replace
+
+from shared.errors import GenerationError, NunmalError
+from shared.telemetry import configure_logging
+from workers.engine.base import Grammar, JsonSchema, Request, TokenEvent
+from workers.engine.channel import Channel
+from workers.engine.engine_messages import Cancel, Opened, Order, Step
+from workers.engine.engine_thread import EngineThread
+from workers.engine.model_loader import load
+from workers.engine.numerics import use_threads
+from workers.engine.vocabulary import Vocabulary
+
+
+def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the worker drains, then ends us
+        signal.signal(number, signal.SIG_IGN)
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    with contextlib.suppress(EOFError, OSError):
+        _serve(channel)
+    sys.stderr.flush()
+    os._exit(0)  # nothing to keep: taking PyTorch apart takes a second
+
+
+def _serve(channel: Channel) -> None:
+    order: Order = channel.receive()
+    configure_logging(order.log_format, order.log_level)
+    settings = order.settings
+    try:
+        use_threads(settings.threads)
+        loaded = load(
+            order.source, device=settings.device, dtype=settings.dtype, max_new_tokens=settings.max_new_tokens
+        )
+    except NunmalError as error:
+        channel.send(error)
+        return
+    vocabulary = Vocabulary(loaded.tokenizer, loaded.facts.vocabulary, loaded.facts.stop_ids)
+    engine = EngineThread(
+        loaded.runner, loaded.facts, slots=settings.slots, prefill_chunk=settings.prefill_chunk, deliver=channel.send
+    )
+    channel.send(Opened(loaded.facts, loaded.sampling, loaded.stop_text, loaded.numerics.reason))
+    while True:
+        message: Request | Cancel = channel.receive()
+        if isinstance(message, Cancel):
+            engine.cancel(message.request_id)
+            continue
+        try:
+            engine.submit(replace(message, grammar=_compiled(message.grammar, vocabulary)))
+        except GenerationError as error:
+            channel.send(Step(events=[(message.id, TokenEvent(None, "error", error))]))
+
+
+def _compiled(grammar: Grammar | JsonSchema | None, vocabulary: Vocabulary) -> Grammar | None:
+    """Raises SchemaUnsupported."""
+    return vocabulary.json_grammar(grammar.schema) if isinstance(grammar, JsonSchema) else grammar
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What an answer's own tokens do to the next one's logits: penalties for repeating, and a grammar.
+
+    logit - frequency_penalty * times(token) - presence_penalty * [token was there]     (OpenAI's definition)
+    -inf for what the grammar does not allow
+
+A function of the answer's tokens alone, so another worker continues with the same tokens.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from shared.errors import GenerationError
+from workers.engine import admission
+from workers.engine.base import JsonSchema, Mask, Request
+
+
+class Steering:
+    """Of one request that asked for it; most do not, and have none."""
+
+    def __init__(self, request: Request, longest: int) -> None:
+        """`longest`: tokens the answer may have. Raises GenerationError where the grammar does."""
+        self._left = longest - len(request.generated)
+        self._frequency = request.frequency_penalty
+        self._presence = request.presence_penalty
+        self._counts = Counter(request.generated)
+        if isinstance(request.grammar, JsonSchema):
+            raise GenerationError("the schema was not compiled")
+        self._grammar = request.grammar.begin(request.generated) if request.grammar else None
+
+    @staticmethod
+    def of(request: Request, context_length: int) -> Steering | None:
+        asked = request.frequency_penalty or request.presence_penalty or request.grammar
+        return Steering(request, admission.longest(request, context_length)) if asked else None
+
+    @property
+    def is_complete(self) -> bool:
+        """The grammar lets nothing more follow."""
+        return self._grammar is not None and self._grammar.is_complete
+
+    def accept(self, token_id: int) -> None:
+        """Raises GenerationError."""
+        self._left -= 1
+        self._counts[token_id] += 1
+        if self._grammar is not None:
+            self._grammar.accept([token_id])
+
+    def allowed(self) -> Mask | None:
+        """None: every token. Raises GenerationError."""
+        return None if self._grammar is None else self._grammar.allowed()
+
+    def settle(self, token_id: int) -> int:
+        """What is taken when this token was drawn. Raises GenerationError."""
+        return token_id if self._grammar is None else self._grammar.settle(token_id, self._left)
+
+    def penalties(self) -> tuple[list[int], list[float]]:
+        """Token ids, and what is taken off their logits."""
+        if not (self._frequency or self._presence):
+            return [], []
+        return list(self._counts), [self._frequency * count + self._presence for count in self._counts.values()]
+
+
+def steer(logits: torch.Tensor, steerings: Sequence[Steering | None]) -> dict[int, Exception]:
+    """Change the rows of `logits` (rows, vocab) that have a steering, in place. Returns the rows that failed."""
+    penalised: list[int] = []
+    ids: list[int] = []
+    penalties: list[float] = []
+    masked: list[int] = []
+    masks: list[Mask] = []
+    failures: dict[int, Exception] = {}
+    for row, steering in enumerate(steerings):
+        if steering is None:
+            continue
+        try:
+            mask = steering.allowed()
+        except Exception as error:  # it fails alone
+            failures[row] = error
+            continue
+        if mask is not None:
+            masked.append(row)
+            masks.append(mask)
+        row_ids, row_penalties = steering.penalties()
+        penalised += [row] * len(row_ids)
+        ids += row_ids
+        penalties += row_penalties
+    device = logits.device
+    with torch.inference_mode():
+        if ids:
+            places = torch.tensor(penalised, device=device), torch.tensor(ids, device=device)
+            logits[places] -= torch.tensor(penalties, dtype=logits.dtype, device=device)
+        if masks:
+            forbidden = torch.from_numpy(~np.stack(masks)).to(device)
+            rows = torch.tensor(masked, device=device)
+            logits[rows] = logits[rows].masked_fill_(forbidden, float("-inf"))
+    return failures
