@@ -28,7 +28,7 @@ from shared.ids import is_id, new_id
 from shared.messages import CancelGeneration, GenerationChanged
 from shared.store import Store
 from shared.telemetry import fields
-from web.admission import Admission
+from web.chat.admission import Admission
 from web.chat.hub import Hub
 from web.chat.titles import title_of
 from web.forms import tidy

@@ -1,0 +1,212 @@
+"""What a stream does when something goes wrong: nothing is taken back, nothing ends in silence."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from shared.broker.memory import MemoryBroker
+from shared.chat import Generation, GenerationState, Message, Origin, Role
+from shared.errors import GenerationCrashed, NunmalError
+from shared.messages import Frame, GenerationChanged, TokensGenerated
+from shared.store import Store
+from tests.factories import LANE, generation
+from tests.integration.web.api.conftest import chunks_of
+from tests.web_visitor import web_settings
+from web.api.envelope import Envelopes
+from web.api.problems import NodeEnding
+from web.api.service import ApiService
+from web.api.stream import CompletionStreams
+from web.cancellation import Cancellation
+from web.chat.admission import Admission
+from web.chat.hub import Hub
+from web.chat.limits import Limits
+from web.chat.line import Lines
+from web.chat.stream import StreamTimes
+from web.words import load_words
+
+pytestmark = pytest.mark.timeout(30)
+
+_WORDS = load_words()
+_QUICK = StreamTimes(heartbeat_s=0.05, life_s=60)
+
+
+@dataclass
+class House:
+    """A hub, one question that was asked, and a worker's pen."""
+
+    hub: Hub
+    store: Store
+    service: ApiService
+    asked: Generation
+
+    def streams(self, times: StreamTimes | None = None) -> CompletionStreams:
+        return CompletionStreams(self.service, self.hub, Envelopes(_WORDS), times or StreamTimes(), "test")
+
+    async def open(self, times: StreamTimes | None = None) -> AsyncGenerator[str, None]:
+        return await self.streams(times).open([self.asked], _WORDS["ko"], with_usage=False)
+
+    async def claim(self) -> Generation:
+        claimed = await self.store.generations.claim(LANE, "w")
+        assert claimed is not None
+        return claimed
+
+    async def checkpoint(self, text: str) -> None:
+        await self.store.generations.checkpoint(self.asked.id, 1, range(len(text)), text, "0")
+
+    async def frame(self, offset: int, text: str, attempt: int = 1) -> None:
+        frame = Frame(generation_id=self.asked.id, attempt=attempt, offset=offset, text=text)
+        await self.hub.handle(TokensGenerated(worker_id="w", frames=(frame,)))
+
+    async def finish(self, text: str, attempt: int = 1, state: GenerationState = GenerationState.DONE) -> None:
+        error = GenerationCrashed() if state is GenerationState.FAILED else None
+        await self.store.generations.finish(self.asked.id, attempt, state, range(len(text)), text, error)
+        message = GenerationChanged(generation_id=self.asked.id, attempt=attempt, state=state.value)
+        await self.hub.handle(message)
+
+
+@pytest.fixture
+async def house(store: Store, memory_broker: MemoryBroker) -> AsyncIterator[House]:
+    lines = Lines(store, 30.0)
+    hub = Hub(store, memory_broker, lines, "node")
+    admission = Admission(store, memory_broker, lines, Limits(store, web_settings().web), hub)
+    service = ApiService(store, admission, Cancellation(store, memory_broker))
+    asked = generation(origin=Origin.CHAT, prompt=(Message(Role.USER, "안녕?"),))
+    await store.generations.add(asked)
+    async with hub.running():
+        yield House(hub, store, service, asked)
+        await service.close()
+
+
+def _said(events: list[str]) -> str:
+    chunks = [chunk for chunk in chunks_of("".join(events)) if chunk and "choices" in chunk]
+    return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
+
+
+async def _read(stream: AsyncGenerator[str, None], until: str) -> list[str]:
+    """Events until what they said is this."""
+    events: list[str] = []
+    while _said(events) != until:
+        events.append(await anext(stream))
+    return events
+
+
+async def test_a_lost_worker_is_not_seen(house: House) -> None:
+    await house.claim()
+    await house.checkpoint("하나 둘 셋")
+    stream = await house.open()
+    events = await _read(stream, "하나 둘 셋")
+
+    await house.checkpoint("하나")  # what came after it was lost
+    await house.store.generations.requeue(house.asked.id, 1)
+    await house.claim()
+    await house.frame(2, " 둘", attempt=2)
+    await house.frame(4, " 셋 넷", attempt=2)
+    events += await _read(stream, " 넷")
+    await house.finish("하나 둘 셋 넷.", attempt=2)
+    events += [event async for event in stream]
+
+    assert _said(events) == "하나 둘 셋 넷."
+    assert events[-1] == "data: [DONE]\n\n"
+
+
+async def test_other_words_of_another_worker_are_an_error_and_no_mixture(house: House) -> None:
+    await house.claim()
+    await house.checkpoint("하나 둘")
+    stream = await house.open()
+    await _read(stream, "하나 둘")
+    await house.finish("하나 셋 넷")
+    *_, last = [event async for event in stream]
+
+    assert chunks_of(last)[0]["error"]["code"] == "generation_crashed"
+
+
+async def test_a_failure_after_the_first_byte_is_an_event(house: House) -> None:
+    await house.claim()
+    await house.checkpoint("하나")
+    stream = await house.open()
+    events = await _read(stream, "하나")
+    await house.finish("하나", state=GenerationState.FAILED)
+    events += [event async for event in stream]
+
+    (error,) = chunks_of(events[-1])
+    assert error["error"]["type"] == "server_error"
+    assert "[DONE]" not in "".join(events)
+
+
+async def test_a_failure_before_the_first_byte_is_a_status(house: House) -> None:
+    await house.claim()
+    await house.finish("", state=GenerationState.FAILED)
+
+    with pytest.raises(GenerationCrashed):
+        await house.open()
+
+
+async def test_while_it_waits_the_stream_begins_and_beats(house: House) -> None:
+    stream = await house.open(_QUICK)
+    events = [await anext(stream) for _ in range(3)]
+
+    assert events[1:] == [": heartbeat\n\n"] * 2
+    await stream.aclose()
+
+
+async def test_a_node_that_ends_says_so_and_stops_what_nobody_can_fetch(house: House) -> None:
+    await house.claim()
+    await house.checkpoint("하나")
+    stream = await house.open()
+    await _read(stream, "하나")
+    house.hub.close()
+    *_, last = [event async for event in stream]
+    await house.service.close()
+
+    assert chunks_of(last)[0]["error"]["code"] == "node_ending"
+    turn = await house.store.generations.get(house.asked.id)
+    assert turn is not None
+    assert turn.cancel_requested_at is not None
+
+
+async def test_who_waits_for_a_whole_answer_on_a_node_that_ends_is_told_to_come_again(house: House) -> None:
+    waiting = asyncio.create_task(house.streams().whole([house.asked]))
+    await asyncio.sleep(0)
+    house.hub.close()
+
+    with pytest.raises(NodeEnding) as caught:
+        await waiting
+    assert caught.value.retryable
+
+
+async def test_a_stream_that_is_left_stops_its_answer(house: House) -> None:
+    await house.claim()
+    await house.checkpoint("하나")
+    stream = await house.open()
+    await _read(stream, "하나")
+    await stream.aclose()
+    await house.service.close()
+
+    turn = await house.store.generations.get(house.asked.id)
+    assert turn is not None
+    assert turn.cancel_requested_at is not None
+
+
+async def test_a_stream_that_ended_stops_nothing(house: House) -> None:
+    await house.claim()
+    await house.finish("하나")
+    async with contextlib.aclosing(await house.open()) as stream:
+        assert _said([event async for event in stream]) == "하나"
+    await house.service.close()
+
+    turn = await house.store.generations.get(house.asked.id)
+    assert turn is not None
+    assert turn.cancel_requested_at is None
+
+
+async def test_a_deleted_answer_is_not_waited_for(house: House) -> None:
+    await house.store.generations.remove(house.asked.id)
+
+    with pytest.raises(NunmalError) as caught:
+        await house.streams().whole([house.asked])
+    assert caught.value.code == "not_found"

@@ -1,0 +1,217 @@
+"""GET /v1/openapi.json: OpenAPI 3.1, made of the classes that read requests and write responses.
+
+What a route takes and gives stands in `OPERATIONS`; a test compares it with the routes and with what they really send.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from web.api.objects import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    Completion,
+    ErrorBody,
+    Job,
+    JobList,
+    JobState,
+    JobText,
+    Model,
+    ModelList,
+)
+from web.api.requests import ChatCompletionRequest, CompletionRequest, JobRequest
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+
+_REFUSALS = {
+    400: "The request is not what this route takes; `param` says where.",
+    401: "No valid API key.",
+    403: "The key may not do this.",
+    404: "There is no such model, job or address.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    429: "A limit of this account is reached.",
+    500: "A fault of ours.",
+    503: "A part of the service is away or full.",
+}
+_ALWAYS = (401, 403, 500, 503)
+_WITH_BODY = (400, 404, 413, 415, 429)  # 404: an unknown model
+_RETRIED = (429, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    answers: dict[str, type[BaseModel] | None]  # by content type; None: any JSON
+    scope: str | None = None  # None: needs no key
+    body: type[BaseModel] | None = None
+    status: int = 200
+    refusals: tuple[int, ...] = ()
+    query: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+OPERATIONS = (
+    Operation(
+        *("post", "/v1/chat/completions", "createChatCompletion", "Answer a conversation."),
+        answers={JSON: ChatCompletion, EVENTS: ChatCompletionChunk},
+        scope="chat",
+        body=ChatCompletionRequest,
+        refusals=_WITH_BODY,
+    ),
+    Operation(
+        *("post", "/v1/completions", "createCompletion", "Go on with a text, as it is."),
+        answers={JSON: Completion, EVENTS: Completion},
+        scope="completions",
+        body=CompletionRequest,
+        refusals=_WITH_BODY,
+    ),
+    Operation(
+        *("get", "/v1/models", "listModels", "The models that answer here."),
+        answers={JSON: ModelList},
+        scope="models",
+    ),
+    Operation(
+        *("get", "/v1/models/{model}", "retrieveModel", "One of them."),
+        answers={JSON: Model},
+        scope="models",
+        refusals=(404,),
+    ),
+    Operation(
+        *("post", "/v1/jobs", "createJob", "Ask now, fetch later: the same answer as a chat completion gets."),
+        answers={JSON: Job},
+        scope="jobs",
+        body=JobRequest,
+        status=202,
+        refusals=_WITH_BODY,
+    ),
+    Operation(
+        *("get", "/v1/jobs", "listJobs", "Your jobs, the last first."),
+        answers={JSON: JobList},
+        scope="jobs",
+        refusals=(400,),
+        query={"limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}},
+    ),
+    Operation(
+        *("get", "/v1/jobs/{job}", "retrieveJob", "One of them, or another answer of this API by its id."),
+        answers={JSON: Job},
+        scope="jobs",
+        refusals=(404,),
+    ),
+    Operation(
+        *("get", "/v1/jobs/{job}/stream", "streamJob", "Events state, text, done; Last-Event-ID resumes."),
+        answers={EVENTS: None},
+        scope="jobs",
+        refusals=(404,),
+        query={"from": {"type": "string", "description": "Like Last-Event-ID, for clients that cannot send it."}},
+    ),
+    Operation(
+        *("post", "/v1/jobs/{job}/cancel", "cancelJob", "Stop it; what is written stays."),
+        answers={JSON: Job},
+        scope="jobs",
+        refusals=(404,),
+    ),
+    Operation(
+        *("get", "/v1/openapi.json", "getOpenApi", "This document."),
+        answers={JSON: None},
+        refusals=(),
+    ),
+)
+_EVENT_DATA = (JobState, JobText)
+
+
+def openapi_document() -> str:
+    """As JSON text."""
+    kinds = {
+        kind
+        for operation in OPERATIONS
+        for kind in (*operation.answers.values(), operation.body, ErrorBody, *_EVENT_DATA)
+        if kind is not None
+    }
+    ordered = sorted(kinds, key=lambda kind: kind.__name__)
+    _, schemas = models_json_schema(
+        [(kind, "validation") for kind in ordered], ref_template="#/components/schemas/{model}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+    document = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Nunmal API",
+            "version": "1",
+            "description": "Speaks OpenAI's chat completions, completions and models; jobs are our own.",
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "sk-nunmal-..."}},
+            "schemas": schemas["$defs"],
+        },
+    }
+    return json.dumps(document, ensure_ascii=False)
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    always = _ALWAYS if operation.scope else (500,)
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "responses": {
+            str(operation.status): {
+                "description": "What was asked for.",
+                "content": {media: _content(media, kind) for media, kind in operation.answers.items()},
+            }
+        }
+        | {str(status): _refusal(status) for status in sorted({*always, *operation.refusals})},
+    }
+    if operation.scope is None:
+        described["security"] = []
+    else:
+        described["description"] = f"The key needs the scope `{operation.scope}`."
+    if parameters := _parameters(operation):
+        described["parameters"] = parameters
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(operation.body)}}}
+    return described
+
+
+def _content(media: str, kind: type[BaseModel] | None) -> dict[str, Any]:
+    if media == JSON:
+        return {"schema": _reference(kind) if kind else {"type": "object"}}
+    data = kind.__name__ if kind else "JobState, JobText, Job or ErrorBody, as its event's name says"
+    return {"schema": {"type": "string", "description": f"Server-Sent Events; the data of each is JSON: {data}."}}
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    refusal: dict[str, Any] = {
+        "description": _REFUSALS[status],
+        "content": {JSON: {"schema": _reference(ErrorBody)}},
+    }
+    if status in _RETRIED:
+        seconds = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+        refusal["headers"] = {"Retry-After": seconds}
+    return refusal
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+    ]
+    return found + [{"name": name, "in": "query", "schema": schema} for name, schema in operation.query.items()]
+
+
+def _reference(kind: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}

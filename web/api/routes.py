@@ -1,0 +1,157 @@
+"""The routes under /v1: they read the request, call the service, and answer with JSON or a stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+
+from quart import Blueprint, Response, request
+from quart.typing import ResponseReturnValue
+
+from shared.chat import Generation, GenerationState
+from shared.store.keys import ApiKey
+from web.api import drafts, shapes
+from web.api.access import Callers
+from web.api.body import read_body
+from web.api.envelope import PREFIX, Envelopes
+from web.api.job_stream import JobStreams
+from web.api.objects import ApiObject, Job, JobList, Model, ModelList
+from web.api.problems import ModelUnknown, ParameterTooLarge, ParameterTooSmall, ParameterTypeWrong
+from web.api.requests import ChatCompletionRequest, CompletionRequest, JobRequest
+from web.api.service import ApiService
+from web.api.stream import CompletionStreams
+from web.chat.hub import Hub
+from web.chat.line import Lines, Place
+from web.chat.stream import StreamTimes, parse_position
+from web.forms import query_value
+
+_MOST_JOBS = 100
+_JOBS_LISTED = 20
+_MOST_NAME = 100
+
+
+def api_blueprint(
+    service: ApiService,
+    callers: Callers,
+    hub: Hub,
+    lines: Lines,
+    envelopes: Envelopes,
+    times: StreamTimes,
+    document: str,
+    *,
+    model: str,
+    lane: str,
+) -> Blueprint:
+    """`document`: the OpenAPI document. `model`: the one that `lane` serves."""
+    blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
+    streams = CompletionStreams(service, hub, envelopes, times, model)
+    job_streams = JobStreams(service, hub, envelopes, times, model)
+    listed = Model(id=model, object="model", created=int(time.time()), owned_by="nunmal", root=model, parent=None)
+
+    @blueprint.post("/chat/completions")
+    async def chat_completions() -> ResponseReturnValue:
+        key = await callers.require("chat")
+        body = await read_body(request, ChatCompletionRequest)
+        _require_model(body.model, model)
+        turns = await service.submit(await asyncio.to_thread(drafts.of_chat, body, key.user_id, lane))
+        if body.stream:
+            return await streamed(turns, bool(body.stream_options and body.stream_options.include_usage))
+        return _json(shapes.chat_completion(await streams.whole(turns), model))
+
+    @blueprint.post("/completions")
+    async def completions() -> ResponseReturnValue:
+        key = await callers.require("completions")
+        body = await read_body(request, CompletionRequest)
+        _require_model(body.model, model)
+        turns = await service.submit(drafts.of_text(body, key.user_id, lane))
+        if body.stream:
+            return await streamed(turns, bool(body.stream_options and body.stream_options.include_usage))
+        return _json(shapes.text_completion(await streams.whole(turns), model))
+
+    async def streamed(turns: list[Generation], with_usage: bool) -> Response:
+        return _events(await streams.open(turns, envelopes.language(), with_usage=with_usage))
+
+    @blueprint.get("/models")
+    async def models() -> ResponseReturnValue:
+        await callers.require("models")
+        return _json(ModelList(object="list", data=[listed]))
+
+    @blueprint.get("/models/<path:name>")
+    async def one_model(name: str) -> ResponseReturnValue:
+        await callers.require("models")
+        _require_model(name, model)
+        return _json(listed)
+
+    @blueprint.post("/jobs")
+    async def submit_job() -> ResponseReturnValue:
+        key = await callers.require("jobs")
+        body = await read_body(request, JobRequest)
+        _require_model(body.model, model)
+        (turn,) = await service.submit(await asyncio.to_thread(drafts.of_chat, body, key.user_id, lane))
+        response = _json(await job(turn), 202)
+        response.headers["Location"] = f"{PREFIX}/jobs/{turn.id}"
+        return response
+
+    @blueprint.get("/jobs")
+    async def jobs() -> ResponseReturnValue:
+        key = await callers.require("jobs")
+        found = await service.latest_jobs(key.user_id, _limit())
+        return _json(JobList(object="list", data=[await job(turn) for turn in found]))
+
+    @blueprint.get("/jobs/<name>")
+    async def one_job(name: str) -> ResponseReturnValue:
+        return _json(await job(await asked_for(await callers.require("jobs"), name)))
+
+    @blueprint.get("/jobs/<name>/stream")
+    async def job_stream(name: str) -> ResponseReturnValue:
+        turn = await asked_for(await callers.require("jobs"), name)
+        position = parse_position(request.headers.get("Last-Event-ID") or query_value(request, "from"))
+        return _events(job_streams.events(turn, position, envelopes.language()))
+
+    @blueprint.post("/jobs/<name>/cancel")
+    async def cancel_job(name: str) -> ResponseReturnValue:
+        key = await callers.require("jobs")
+        return _json(await job(await service.cancel(key.user_id, shapes.generation_id(name))))
+
+    @blueprint.get("/openapi.json")
+    async def openapi() -> ResponseReturnValue:
+        return Response(document, content_type="application/json")
+
+    async def asked_for(key: ApiKey, name: str) -> Generation:
+        return await service.get(key.user_id, shapes.generation_id(name))
+
+    async def job(turn: Generation) -> Job:
+        place: Place | None = None
+        if turn.state is GenerationState.QUEUED:
+            place = await lines.place(turn)
+        return shapes.job_of(turn, place, model, envelopes, envelopes.language())
+
+    return blueprint
+
+
+def _require_model(asked: str, served: str) -> None:
+    if asked != served:
+        raise ModelUnknown(param="model", model=asked[:_MOST_NAME])
+
+
+def _limit() -> int:
+    text = query_value(request, "limit") or str(_JOBS_LISTED)
+    if not (text.isascii() and text.isdigit()):
+        raise ParameterTypeWrong(param="limit", expected="integer")
+    if len(text) > len(str(_MOST_JOBS)) or int(text) > _MOST_JOBS:
+        raise ParameterTooLarge(param="limit", limit=_MOST_JOBS)
+    if int(text) < 1:
+        raise ParameterTooSmall(param="limit", limit=1)
+    return int(text)
+
+
+def _json(body: ApiObject, status: int = 200) -> Response:
+    return Response(body.sent(), status=status, content_type="application/json")
+
+
+def _events(stream: AsyncGenerator[str, None]) -> Response:
+    response = Response(stream, content_type="text/event-stream; charset=utf-8")
+    response.headers["X-Accel-Buffering"] = "no"
+    response.timeout = None
+    return response

@@ -1,0 +1,142 @@
+"""What programs can do through /v1. No HTTP here: drafts in, generations or errors out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+from shared.chat import Generation, GenerationState, Origin
+from shared.errors import (
+    DeadlineExceeded,
+    GenerationCrashed,
+    GenerationError,
+    NotFound,
+    PromptRefused,
+    PromptTooLong,
+    SchemaUnsupported,
+    StoreUnavailable,
+    TooManyAttempts,
+)
+from shared.ids import is_id
+from shared.store import Store
+from shared.telemetry import fields
+from web.api.drafts import length_of
+from web.cancellation import Cancellation
+from web.chat.admission import Admission
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 0.5
+_FAILURES = (PromptTooLong, PromptRefused, SchemaUnsupported, GenerationCrashed, TooManyAttempts, DeadlineExceeded)
+
+R = TypeVar("R")
+
+
+class ApiService:
+    """The use cases."""
+
+    def __init__(self, store: Store, admission: Admission, cancellation: Cancellation) -> None:
+        self._store = store
+        self._admission = admission
+        self._cancellation = cancellation
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def close(self) -> None:
+        """Wait for what was begun for clients that have gone."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def submit(self, drafts: list[Generation]) -> list[Generation]:
+        """Ask for all of them or none; carried through even if the caller is cancelled (the client left), and then
+        stopped, unless it is a job. Raises LimitReached, QueueFull, StoreUnavailable."""
+        task = self._begin(self._submit(drafts))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if drafts[0].origin is not Origin.JOB:
+                self._begin(self._stop_after(task, drafts))
+            raise
+
+    def abandon(self, turns: Iterable[Generation]) -> None:
+        """Nobody can fetch these any more: stop them. Returns at once."""
+        self._begin(self._stop(turns))
+
+    async def cancel(self, user_id: str, generation_id: str) -> Generation:
+        """It as it is afterwards; one that runs ends a step later. Raises NotFound, for a foreign one too."""
+        turn = await self.get(user_id, generation_id)
+        if not turn.state.is_final:
+            await self._cancellation.cancel(user_id, generation_id)
+        return await self.get(user_id, generation_id)
+
+    async def get(self, user_id: str, generation_id: str) -> Generation:
+        """What came through /v1. Raises NotFound, for a foreign one too."""
+        turn = await self._store.generations.get(generation_id) if is_id(generation_id) else None
+        if turn is None or turn.user_id != user_id or turn.origin is Origin.PAGE:
+            raise NotFound
+        return turn
+
+    async def latest_jobs(self, user_id: str, limit: int) -> list[Generation]:
+        return await self._store.generations.latest_jobs(user_id, limit)
+
+    async def ended(self, generation_id: str) -> Generation:
+        """The whole document of an answer that is over. Waits for a store that is away.
+
+        Raises NotFound if its owner has deleted it, and why it failed if it did.
+        """
+        while True:
+            try:
+                turn = await self._store.generations.get(generation_id)
+                break
+            except StoreUnavailable as error:
+                log.info("api_answer_waits_for_store", extra=fields(reason=str(error)))
+                await asyncio.sleep(_RETRY_S)
+        if turn is None:
+            raise NotFound
+        if turn.state is GenerationState.FAILED:
+            raise failure_of(turn)
+        return turn
+
+    async def _submit(self, drafts: list[Generation]) -> list[Generation]:
+        turns: list[Generation] = []
+        try:
+            for draft in drafts:
+                turn = await self._admission.admit(draft, length_of(draft))
+                assert turn is not None  # its id is new
+                turns.append(turn)
+                await self._admission.send_permit(turn)
+        except BaseException:
+            await self._stop(turns)
+            raise
+        return turns
+
+    async def _stop_after(self, submitting: asyncio.Task[list[Generation]], drafts: list[Generation]) -> None:
+        await asyncio.wait([submitting])
+        await self._stop(drafts)
+
+    async def _stop(self, turns: Iterable[Generation]) -> None:
+        for turn in turns:
+            try:
+                await self._cancellation.cancel(turn.user_id, turn.id)
+            except StoreUnavailable as error:
+                log.warning("api_answer_not_stopped", extra=fields(reason=str(error)))
+
+    def _begin(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        """The caller may be gone: nobody else would look at the outcome."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.info("api_request_refused", extra=fields(reason=type(error).__name__))
+
+
+def failure_of(turn: Generation) -> GenerationError:
+    """Why this answer failed, as the error it was; the prompt of raw text has another name."""
+    kind = next((kind for kind in _FAILURES if kind.code == turn.error_code), GenerationError)
+    if turn.origin is Origin.TEXT and kind in (PromptTooLong, PromptRefused):
+        return kind("", **turn.error_facts, param="prompt")
+    return kind("", **turn.error_facts)
