@@ -1,18 +1,22 @@
-"""The command `nunmal`: up (everything in one process), web, worker, fleet (several workers), dead (failed answers).
+"""The command `nunmal`: up (everything in one process), web, worker, fleet (several workers); and beside a running
+service: dead (failed answers), users, keys, audit.
 
-Exit codes: 0 ended as asked, 1 a service it needs is away, 2 it was set up wrongly. One line says why.
+Exit codes: 0 ended as asked, 1 refused or a service it needs is away, 2 it was set up wrongly. One line says why.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator
 
 from infra.gpus import gpu_name
+from shared.chat import AccountRole
 from shared.errors import ConfigError, ModelError, NunmalError
 from shared.settings import Settings, load_settings, pin_gpu
+from shared.store.keys import SCOPES
 
 
 def main() -> None:
@@ -68,12 +72,44 @@ def _start(options: argparse.Namespace, settings: Settings) -> None:
         from infra.dead import dead
 
         dead(settings, options.action, [] if options.action == "list" else options.ids)
+    elif options.command in ("users", "keys", "audit"):
+        _operate(options, settings)
     else:
         if options.gpu is not None:
             pin_gpu(gpu_name(options.gpu))  # before torch is imported
         from workers.__main__ import main as serve_worker
 
         serve_worker(settings, is_supervised=options.supervised)
+
+
+def _operate(options: argparse.Namespace, settings: Settings) -> None:
+    if options.command == "users":
+        from infra import users
+
+        if options.action == "create":
+            users.create(settings, options.email, options.name, AccountRole(options.role))
+        elif options.action == "list":
+            users.show(settings)
+        elif options.action == "role":
+            users.change_role(settings, options.email, AccountRole(options.role))
+        else:
+            users.reset(settings, options.email, without_second_step=options.without_second_step)
+    elif options.command == "keys":
+        from infra import keys
+
+        if options.action == "create":
+            keys.create(settings, options.email, options.name, options.scopes, options.expires_days)
+        elif options.action == "list":
+            keys.show(settings, options.email)
+        else:
+            keys.revoke(settings, options.id)
+    else:
+        from infra import audit
+
+        if options.action == "verify":
+            audit.verify(settings, options.head or "")
+        else:
+            audit.show(settings, options.last)
 
 
 def _leaves(group: BaseExceptionGroup[NunmalError]) -> Iterator[NunmalError]:
@@ -94,6 +130,19 @@ def _count_from_1(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
     return int(text)
+
+
+def _scopes(text: str) -> list[str]:
+    chosen = text.split(",")
+    if unknown := set(chosen) - set(SCOPES):
+        raise argparse.ArgumentTypeError(f"{unknown.pop()!r} is none of {', '.join(SCOPES)}")
+    return sorted(set(chosen))
+
+
+def _hash(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a hash as `nunmal audit verify` prints it")
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,10 +168,52 @@ def _parser() -> argparse.ArgumentParser:
         which = action.add_mutually_exclusive_group(required=True)
         which.add_argument("ids", nargs="*", default=[], metavar="ID", help="as `nunmal dead list` names it")
         which.add_argument("--all", action="store_true", help="all of them")
+    _add_users(
+        commands.add_parser("users", help="accounts: make, list, change the role, give a link for a new password")
+    )
+    _add_keys(commands.add_parser("keys", help="API keys: make, list, revoke"))
+    _add_audit(commands.add_parser("audit", help="who did what; whether the records are still what was written"))
     for command in (up, web):
         command.add_argument("--host", help="address to serve on (NUNMAL_WEB__HOST)")
         command.add_argument("--port", type=int, help="port to serve on, 0 for a free one (NUNMAL_WEB__PORT)")
     return parser
+
+
+def _add_users(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    roles = [str(role) for role in AccountRole]
+    create = actions.add_parser("create", help="password on standard input; prints the new account's id")
+    create.add_argument("email", metavar="EMAIL")
+    create.add_argument("--name", required=True, help="as others see it")
+    create.add_argument("--role", choices=roles, default=str(AccountRole.USER), help="user, if not given")
+    actions.add_parser("list", help="id, made (UTC), role, e-mail and name of each, one a line")
+    role = actions.add_parser("role", help="change what an account may do")
+    role.add_argument("email", metavar="EMAIL")
+    role.add_argument("role", choices=roles)
+    reset = actions.add_parser("reset", help="print a one-time link to choose a new password, good for a day")
+    reset.add_argument("email", metavar="EMAIL")
+    reset.add_argument("--without-second-step", action="store_true", help="for who lost their phone and their codes")
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="print the secret of a new key; nobody can read it again")
+    create.add_argument("email", metavar="EMAIL")
+    create.add_argument("--name", default="", help="what it is for")
+    create.add_argument("--scopes", type=_scopes, default=list(SCOPES), metavar="A,B", help=f"of {','.join(SCOPES)}")
+    create.add_argument("--expires-days", type=_count_from_1, metavar="N", help="never, if not given")
+    listing = actions.add_parser("list", help="id, hint, made, last used, expires (UTC), scopes and name, one a line")
+    listing.add_argument("email", metavar="EMAIL")
+    revoke = actions.add_parser("revoke", help="from now on the key opens nothing")
+    revoke.add_argument("id", metavar="ID", help="as `nunmal keys list` names it")
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    verify = actions.add_parser("verify", help="walk the chain, print its head; exit code 1 if it is broken")
+    verify.add_argument("--head", type=_hash, help="an earlier head, noted elsewhere, that it must hold")
+    listing = actions.add_parser("list", help="number, time (UTC), actor, action, target and facts, one a line")
+    listing.add_argument("--last", type=_count_from_1, default=20, metavar="N", help="20, if not given")
 
 
 if __name__ == "__main__":

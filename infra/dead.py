@@ -11,7 +11,9 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 
-from infra.home import running_store
+from infra.audit import command_actor
+from infra.home import opened_store
+from shared.audit import AuditAction
 from shared.broker.base import Broker
 from shared.broker.rabbitmq import RabbitBroker
 from shared.chat import Generation
@@ -46,6 +48,7 @@ class DeadLetters:
         turn = await self._store.generations.revive(generation_id)
         if turn is None:
             raise NotFound(f"{generation_id} is not among the dead")
+        await self._store.audit.append(command_actor(), AuditAction.DEAD_REPLAYED, generation_id)
         if self._broker is not None:
             await self._broker.publish_permit(turn.lane, GenerateReply(generation_id=generation_id))
             await self._broker.take_dead_letter(generation_id)
@@ -58,6 +61,7 @@ class DeadLetters:
             was_queued = await self._broker.take_dead_letter(None if generation_id == UNREADABLE else generation_id)
         if not (was_dead or was_queued):
             raise NotFound(f"{generation_id} is not among the dead")
+        await self._store.audit.append(command_actor(), AuditAction.DEAD_DROPPED, generation_id)
 
     async def ids(self) -> list[str]:
         return [row.split()[0] for row in await self.rows()]
@@ -83,9 +87,8 @@ async def _run(settings: Settings, action: str, ids: list[str]) -> None:
 
 @contextlib.asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[DeadLetters]:
-    store_url = settings.store_url.get_secret_value() if settings.store_url else running_store(settings.home)
     async with contextlib.AsyncExitStack() as stack:
-        store = await stack.enter_async_context(Store(store_url, settings.store_database))
+        store = await stack.enter_async_context(opened_store(settings))
         broker = None
         if settings.broker_url is not None:
             broker = await stack.enter_async_context(RabbitBroker(settings.broker_url.get_secret_value()))

@@ -1,4 +1,4 @@
-"""The directory of the one-command service: its lock, its secrets, its data."""
+"""The directory of the one-command service: its lock, its secrets, its data, and the way commands find its store."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from shared.errors import ConfigError
+from shared.settings import Settings
+from shared.store import Store
 
 
 @contextlib.contextmanager
@@ -42,7 +44,19 @@ def opened_home(home: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def noted_store(home: Path, url: str) -> Iterator[None]:
     """While open, commands of the same user find the running store by the home."""
-    note = home / "store_url"
+    with _noted(home / "store_url", url):
+        yield
+
+
+@contextlib.contextmanager
+def noted_pages(home: Path, url: str) -> Iterator[None]:
+    """The same for the address of the pages."""
+    with _noted(home / "pages_url", url):
+        yield
+
+
+@contextlib.contextmanager
+def _noted(note: Path, url: str) -> Iterator[None]:
     note.touch(mode=0o600)
     note.write_text(url)
     try:
@@ -53,16 +67,39 @@ def noted_store(home: Path, url: str) -> Iterator[None]:
 
 def running_store(home: Path) -> str:
     """The address of the store of a service that runs in `home`. Raises ConfigError if none does."""
+    if url := _running(home, "store_url"):
+        return url
+    home = home.expanduser().resolve()
+    raise ConfigError(f"no Nunmal runs in NUNMAL_HOME={home}; start one, choose its home, or set NUNMAL_STORE_URL")
+
+
+def running_pages(home: Path) -> str:
+    """The address of the pages of a service that runs in `home`, or ""."""
+    return _running(home, "pages_url")
+
+
+def _running(home: Path, note: str) -> str:
     home = home.expanduser().resolve()
     try:
         with (home / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         with contextlib.suppress(OSError):
-            return (home / "store_url").read_text()
+            return (home / note).read_text()
     except OSError:
         pass
-    raise ConfigError(f"no Nunmal runs in NUNMAL_HOME={home}; start one, choose its home, or set NUNMAL_STORE_URL")
+    return ""
+
+
+@contextlib.asynccontextmanager
+async def opened_store(settings: Settings) -> AsyncIterator[Store]:
+    """For a command: the store at NUNMAL_STORE_URL, or of the service that runs in the home.
+
+    Raises ConfigError if there is neither, StoreUnavailable if it does not answer.
+    """
+    url = settings.store_url.get_secret_value() if settings.store_url else running_store(settings.home)
+    async with Store(url, settings.store_database) as store:
+        yield store
 
 
 def secret_key(home: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
+from datetime import timedelta
 
 from quart import Quart, Response, redirect, request
 from quart.typing import ResponseReturnValue
@@ -12,11 +14,24 @@ from shared.errors import ConfigError
 from shared.settings import REFERENCE_MODEL, Settings
 from shared.store import Store
 from shared.topology import CHAT_JOBS, lane
-from web.admission import Admission
+from web.account.routes import account_blueprint
+from web.api.access import Callers
+from web.api.envelope import Envelopes
+from web.api.openapi import openapi_document
+from web.api.routes import api_blueprint
+from web.api.service import ApiService
 from web.assets import Assets, assets_blueprint
 from web.auth.accounts import MOST_EMAIL_CHARACTERS, MOST_NAME_CHARACTERS, Accounts
+from web.auth.address import ClientAddresses
+from web.auth.clients import Clients
+from web.auth.letters import AccountLetters
 from web.auth.passwords import LEAST_CHARACTERS, Passwords
+from web.auth.reset_links import ResetLinks
 from web.auth.routes import auth_blueprint
+from web.auth.second_step import SecondStepService
+from web.auth.throttling import Throttling, TryLimits
+from web.cancellation import Cancellation
+from web.chat.admission import Admission
 from web.chat.hub import Hub
 from web.chat.limits import Limits
 from web.chat.line import Lines
@@ -25,8 +40,14 @@ from web.chat.service import ChatService
 from web.chat.stream import StreamTimes
 from web.chat.transcript import Transcripts
 from web.connection import LightConnection
+from web.developers import developers_blueprint
 from web.errors import register_errors
+from web.keys import keys_blueprint
 from web.language import language_blueprint
+from web.mail import Outbox, mail_server
+from web.notices import Notices, notices_blueprint
+from web.operators.access import Access
+from web.operators.routes import access_blueprint
 from web.ops import ops_blueprint
 from web.security import Csrf, harden
 from web.usage import usage_blueprint
@@ -53,34 +74,67 @@ def create_app(
     lane_name = lane(CHAT_JOBS, settings.model_name)
     stale_after_s = settings.worker.stale_after_s
     csrf = Csrf(settings.secret_key.get_secret_value().encode())
+    words = load_words()
     visitors = Visitors(
         store,
-        load_words(),
+        words,
         csrf,
         secure=settings.web.secure_cookies,
         session_days=settings.web.session_days,
     )
-    accounts = Accounts(store, Passwords(settings.web.bcrypt_rounds), settings.web.session_days)
+    limits_of_tries = TryLimits(
+        settings.web.tries_per_account, settings.web.tries_per_address, settings.web.longest_wait_s
+    )
+    throttling = Throttling(store.throttle, limits_of_tries)
+    second_step = SecondStepService(store, throttling, settings.secret_key.get_secret_value().encode())
+    accounts = Accounts(
+        store,
+        Passwords(settings.web.bcrypt_rounds),
+        throttling,
+        second_step,
+        lifetime=timedelta(days=settings.web.session_days),
+        idle=timedelta(hours=settings.web.session_idle_hours),
+    )
+    outbox = Outbox(mail_server(settings))
+    resets = ResetLinks(store, accounts, throttling, outbox, public_url=settings.web.public_url)
+    clients = Clients(ClientAddresses(settings.web.trusted_proxies))
     lines = Lines(store, stale_after_s)
     limits = Limits(store, settings.web)
     hub = Hub(store, broker, lines, node_id)
     admission = Admission(store, broker, lines, limits, hub)
     service = ChatService(store, broker, admission, hub, lane=lane_name, most_chars=settings.web.message_max_chars)
+    api_service = ApiService(store, admission, Cancellation(store, broker))
+    envelopes = Envelopes(words)
+    times = stream_times or StreamTimes()
     transcripts = Transcripts(lines)
+    notices = Notices(store, visitors)
     assets = Assets()
 
     app = Quart(__name__, static_folder=None)
     app.asgi_http_class = LightConnection
     app.config["MAX_CONTENT_LENGTH"] = _MOST_BODY_BYTES
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # its redirects are pages, and /v1 has none
     app.extensions[_HUB] = hub
     app.register_blueprint(assets_blueprint(assets))
     app.register_blueprint(ops_blueprint(store, broker, lane_name, stale_after_s, extra_ready))
     app.register_blueprint(language_blueprint(visitors))
-    app.register_blueprint(auth_blueprint(accounts, visitors))
-    app.register_blueprint(chat_blueprint(service, transcripts, hub, visitors, stream_times or StreamTimes()))
+    app.register_blueprint(auth_blueprint(accounts, resets, visitors, clients, can_mail=outbox.is_set_up))
+    app.register_blueprint(account_blueprint(accounts, second_step, visitors, clients, AccountLetters(outbox)))
+    app.register_blueprint(chat_blueprint(service, transcripts, hub, visitors, times))
     app.register_blueprint(usage_blueprint(limits, visitors))
-    register_errors(app, visitors)
+    app.register_blueprint(keys_blueprint(store, visitors))
+    app.register_blueprint(notices_blueprint(store, visitors))
+    app.register_blueprint(access_blueprint(Access(store, service), transcripts, visitors))
+    app.register_blueprint(developers_blueprint())
+    app.register_blueprint(
+        api_blueprint(
+            *(api_service, Callers(store), hub, lines, envelopes, times, openapi_document()),
+            model=settings.model_name,
+            lane=lane_name,
+        )
+    )
+    register_errors(app, visitors, envelopes)
 
     @app.get("/")
     async def home() -> ResponseReturnValue:
@@ -88,7 +142,7 @@ def create_app(
 
     @app.before_request
     async def identify() -> None:
-        if not request.path.startswith(_WITHOUT_VISITOR):
+        if not request.path.startswith(_WITHOUT_VISITOR) and not envelopes.covers(request.path):
             await visitors.identify()
 
     @app.after_request
@@ -103,6 +157,7 @@ def create_app(
             "t": visitor.words,
             "user": visitor.user,
             "csrf_token": visitors.csrf_token,
+            "notices": notices,
             "asset": assets.url,
             "icon_uri": assets.data_uri("img/favicon.svg"),
             "path": request.path,
@@ -120,7 +175,8 @@ def create_app(
         async with hub.running():
             yield
             hub.close()
-            await service.close()
+            await asyncio.gather(service.close(), api_service.close())
+            await outbox.close()
 
     return app
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from quart import Quart, Response, redirect, render_template, request
@@ -18,17 +20,21 @@ from shared.errors import (
     Forbidden,
     InputError,
     LimitReached,
+    LinkEnded,
     LoginFailed,
     LoginRequired,
     MessageInvalid,
     MessageTooLong,
     NotFound,
     NunmalError,
+    SecondStepChanged,
     ServiceError,
 )
 from web.visitor import Visitors
 
 log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Exception)
 
 _RETRY_AFTER_S = 5  # where nothing was measured
 
@@ -42,6 +48,8 @@ _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
     (CsrfFailed, 403),
     (Forbidden, 403),
     (NotFound, 404),
+    (LinkEnded, 404),
+    (SecondStepChanged, 409),
     (AccessError, 403),
     (Busy, 409),
     (LimitReached, 429),
@@ -62,8 +70,16 @@ def add_retry_after(response: Response, error: NunmalError) -> None:
         response.headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
 
 
-def register_errors(app: Quart, visitors: Visitors) -> None:
-    """Pages for every error that no route handled itself."""
+class Machines(Protocol):
+    """How programs are told what went wrong (web/api/envelope.py)."""
+
+    def covers(self, path: str) -> bool: ...
+
+    def response(self, error: Exception) -> Response: ...
+
+
+def register_errors(app: Quart, visitors: Visitors, machines: Machines) -> None:
+    """Pages for every error that no route handled itself; for programs, what `machines` says."""
 
     async def page(status: int, sentence: str) -> Response:
         title = visitors.current().words("page.missing" if status == 404 else "page.error")
@@ -95,6 +111,12 @@ def register_errors(app: Quart, visitors: Visitors) -> None:
         log.error("request_failed", exc_info=error)
         return await page(500, visitors.current().words("error.internal"))
 
-    app.register_error_handler(NunmalError, on_nunmal_error)
-    app.register_error_handler(HTTPException, on_http_error)
-    app.register_error_handler(Exception, on_unknown_error)
+    def told(page: Callable[[E], Awaitable[ResponseReturnValue]]) -> Callable[[E], Awaitable[ResponseReturnValue]]:
+        async def handler(error: E) -> ResponseReturnValue:
+            return machines.response(error) if machines.covers(request.path) else await page(error)
+
+        return handler
+
+    app.register_error_handler(NunmalError, told(on_nunmal_error))
+    app.register_error_handler(HTTPException, told(on_http_error))
+    app.register_error_handler(Exception, told(on_unknown_error))

@@ -61,6 +61,7 @@ async def serve_web(
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # uvicorn would believe any X-Forwarded-For of this machine; see web/auth/address.py
         timeout_graceful_shutdown=_GRACE_S,
     )
     started = ready or asyncio.Event()

@@ -9,8 +9,8 @@ from typing import Any
 
 from quart import g, request
 
-from shared.chat import User
-from shared.errors import CsrfFailed, LoginRequired
+from shared.chat import AccountRole, User
+from shared.errors import CsrfFailed, LoginRequired, NotFound
 from shared.store import Store
 from web.forms import Form, read_form
 from web.security import Cookie, Csrf
@@ -73,6 +73,13 @@ class Visitors:
         user = self.current().user
         if user is None:
             raise LoginRequired
+        return user
+
+    def require_role(self, *roles: AccountRole) -> User:
+        """Raises LoginRequired, and NotFound for anybody else: a door that is not theirs looks like no door."""
+        user = self.require_user()
+        if user.role not in roles:
+            raise NotFound
         return user
 
     def csrf_token(self) -> str:

@@ -1,15 +1,30 @@
-"""Sign-up, log-in and log-out as use cases: no HTTP here."""
+"""Sign-up, log-in, log-out and changes to one's own account as use cases: no HTTP here."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import unicodedata
+from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.chat import AccountRole, User
-from shared.errors import EmailInvalid, LoginFailed, MessageInvalid, NameInvalid
+from shared.errors import (
+    EmailInvalid,
+    InputError,
+    LoginFailed,
+    MessageInvalid,
+    NameInvalid,
+    NotFound,
+    PasswordGuessable,
+    PasswordWrong,
+)
 from shared.store import Store
+from shared.store.sessions import Session
+from web.auth.guessable import is_guessable
 from web.auth.passwords import MOST_BYTES, Passwords, check_bytes, check_length
+from web.auth.second_step import SecondStepService
+from web.auth.throttling import Throttling
 from web.forms import tidy
 from web.session_token import new_token
 
@@ -19,46 +34,153 @@ MOST_NAME_CHARACTERS = 40
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _JOINERS = "\u200c\u200d"  # part of some names and emoji
 
+# What is counted apart: who guesses at one door does not close another one for the account's owner.
+_SIGN_UP = "sign-up"
+_LOG_IN = "log-in"
+_OWN_PASSWORD = "password"  # noqa: S105 - the name of a counter
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The browser and where it is."""
+
+    address: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """The password was right. `half_way`: what to come back with, beside a code; "" if there is no second step."""
+
+    user: User
+    half_way: str = ""
+
 
 class Accounts:
     """People and their sessions. A session token is returned once and stored only as its hash."""
 
-    def __init__(self, store: Store, passwords: Passwords, session_days: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        passwords: Passwords,
+        throttling: Throttling,
+        second_step: SecondStepService,
+        *,
+        lifetime: timedelta,
+        idle: timedelta,
+    ) -> None:
         self._store = store
         self._passwords = passwords
-        self._lifetime = timedelta(days=session_days)
+        self._throttling = throttling
+        self._second_step = second_step
+        self._lifetime = lifetime
+        self._idle = idle
 
-    async def sign_up(self, email: str, name: str, password: str) -> User:
-        """Raises EmailInvalid, EmailTaken, NameInvalid, PasswordTooShort, PasswordTooLong, MessageInvalid."""
-        email, name, password = normal_email(email), normal_name(name), tidy(password, MOST_BYTES)
-        check_length(password)
+    async def sign_up(self, email: str, name: str, password: str, client: Client) -> User:
+        """Raises EmailInvalid, EmailTaken, NameInvalid, TooManyTries, and what new_password raises."""
+        email, name = normal_email(email), normal_name(name)
+        password = new_password(password, own=(email, name))
+        await self._throttling.begin(_SIGN_UP, email, client.address)
         password_hash = await self._passwords.hash(password)
         return await self._store.users.create(email, name, password_hash, AccountRole.USER)
 
-    async def log_in(self, email: str, password: str) -> User:
-        """Raises LoginFailed (whatever was wrong, after the same time), PasswordTooLong, MessageInvalid."""
+    async def log_in(self, email: str, password: str, client: Client) -> LogIn:
+        """Raises LoginFailed (whatever was wrong, in the same time), TooManyTries, PasswordTooLong, MessageInvalid."""
         password = tidy(password, MOST_BYTES)
         check_bytes(password)
         try:
-            credentials = await self._store.users.credentials(normal_email(email))
+            email, is_email = normal_email(email), True
         except EmailInvalid:
-            credentials = None
+            is_email = False  # nobody's; counted like any other
+        attempt = await self._throttling.begin(_LOG_IN, email, client.address)
+        credentials = await self._store.users.credentials(email) if is_email else None
         password_hash = credentials.password_hash if credentials else None
         if not await self._passwords.is_correct(password, password_hash) or credentials is None:
             raise LoginFailed
-        return credentials.user
+        if await self._store.second_steps.is_on(credentials.user.id):
+            return LogIn(credentials.user, self._second_step.half_way(credentials.user, credentials.password_hash))
+        await attempt.succeeded()
+        return LogIn(credentials.user)
 
-    async def open_session(self, user: User, replacing: str) -> str:
+    async def finish_log_in(self, half_way: str, code: str, client: Client) -> User:
+        """The second step. Raises LinkEnded (too late), CodeWrong, TooManyTries."""
+        user = await self._second_step.whose(half_way)
+        await self._second_step.check(user, code, client.address)
+        await self._throttling.forget(_LOG_IN, user.email)
+        return user
+
+    async def open_session(self, user: User, replacing: str, client: Client) -> str:
         """A new session token; the one the browser came with (`replacing`) is worth nothing from now on."""
         token = new_token(user.id)
-        await self._store.sessions.create(token, user.id, self._lifetime)
+        await self._store.sessions.create(
+            token, user.id, self._lifetime, idle=self._idle, user_agent=client.user_agent, address=client.address
+        )
         if replacing:
             await self._store.sessions.revoke(replacing)
-        await self._store.sessions.sweep()
+        await asyncio.gather(self._store.sessions.sweep(), self._store.throttle.sweep(), self._store.resets.sweep())
         return token
 
     async def close_session(self, token: str) -> None:
         await self._store.sessions.revoke(token)
+
+    async def sessions(self, user: User, token: str) -> list[Session]:
+        return await self._store.sessions.of(user.id, token)
+
+    async def end_session(self, user: User, session_id: str) -> None:
+        """Raises NotFound, for somebody else's too."""
+        if not await self._store.sessions.revoke_one(user.id, session_id):
+            raise NotFound
+
+    async def end_other_sessions(self, user: User, token: str) -> None:
+        await self._store.sessions.revoke_others(user.id, token)
+
+    async def end_all_sessions(self, user: User) -> None:
+        await self._store.sessions.revoke_all(user.id)
+
+    async def rename(self, user: User, name: str) -> None:
+        """Raises NameInvalid."""
+        await self._store.users.set_name(user.id, normal_name(name))
+
+    async def require_password(self, user: User, password: str, client: Client) -> None:
+        """Of somebody who is logged in. Raises PasswordWrong, TooManyTries."""
+        try:
+            password = tidy(password, MOST_BYTES)
+            check_bytes(password)
+        except InputError as error:
+            raise PasswordWrong from error
+        attempt = await self._throttling.begin(_OWN_PASSWORD, user.id, client.address)
+        credentials = await self._store.users.credentials_of(user.id)
+        if credentials is None or not await self._passwords.is_correct(password, credentials.password_hash):
+            raise PasswordWrong
+        await attempt.succeeded()
+
+    async def change_password(self, user: User, old: str, new: str, token: str, client: Client) -> None:
+        """Ends all sessions but the one with this token, and what reset links there are.
+
+        Raises what require_password and new_password raise.
+        """
+        new = new_password(new, own=(user.email, user.name))
+        await self.require_password(user, old, client)
+        await self.set_password(user, new)
+        await self._store.sessions.revoke_others(user.id, token)
+
+    async def set_password(self, user: User, password: str) -> None:
+        """`password` has passed new_password. Links to choose another one end, and so do waits at the log-in."""
+        await self._store.users.set_password(user.id, await self._passwords.hash(password))
+        await self._store.resets.revoke_all(user.id)
+        await self._throttling.forget(_LOG_IN, user.email)
+
+
+def new_password(password: str, own: tuple[str, ...]) -> str:
+    """As it is hashed. `own`: e-mail address and name.
+
+    Raises PasswordTooShort, PasswordTooLong, PasswordGuessable, MessageInvalid.
+    """
+    password = tidy(password, MOST_BYTES)
+    check_length(password)
+    if is_guessable(password, own):
+        raise PasswordGuessable
+    return password
 
 
 def normal_email(text: str) -> str:

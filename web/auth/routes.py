@@ -1,4 +1,4 @@
-"""The pages /signup, /login and /logout."""
+"""The pages /signup, /login (and its second step), /logout and /reset."""
 
 from __future__ import annotations
 
@@ -6,46 +6,48 @@ from quart import Blueprint, Response, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from shared.chat import User
-from shared.errors import AccessError, EmailInvalid, EmailTaken, InputError, LoginFailed, NameInvalid, NunmalError
+from shared.errors import AccessError, CodeWrong, InputError, LimitReached, LinkEnded
 from web.auth.accounts import Accounts
-from web.errors import status_of
+from web.auth.clients import Clients
+from web.auth.form_page import form_page
+from web.auth.reset_links import ResetLinks
 from web.forms import Form, local_path, query_value
+from web.security import Cookie
 from web.visitor import Visitors
 
 _HOME = "/chat"
+_HALF_WAY_S = 300
+_REFUSED = (InputError, AccessError, LimitReached)
 
 
-def auth_blueprint(accounts: Accounts, visitors: Visitors) -> Blueprint:
+def auth_blueprint(
+    accounts: Accounts, resets: ResetLinks, visitors: Visitors, clients: Clients, *, can_mail: bool
+) -> Blueprint:
+    """`can_mail`: people can have a reset link sent; else the page names the operator."""
     blueprint = Blueprint("auth", __name__)
+    half_way_cookie = Cookie("nunmal_half_way", visitors.session_cookie.secure, _HALF_WAY_S)
 
-    async def form_page(template: str, form: Form, error: NunmalError | None = None) -> Response:
-        """The form, with what was typed (never the password) and the sentence beside its field."""
-        sentence = visitors.current().words.explain(error) if error else ""
-        body = await render_template(template, form=form, error_field=_field_of(error), error=sentence)
-        status = status_of(error) if error else 200
-        return Response(body, status=status, content_type="text/html; charset=utf-8")
-
-    async def welcome(user: User, path: str) -> ResponseReturnValue:
-        token = await accounts.open_session(user, replacing=visitors.session_cookie.read(request))
+    async def welcome(user: User, path: str) -> Response:
+        token = await accounts.open_session(user, visitors.session_cookie.read(request), clients.current())
         visitors.current().user = user
-        response = redirect(local_path(path) or _HOME, 303)
-        visitors.session_cookie.write(response, token)  # type: ignore[arg-type]  # werkzeug's response will do
-        visitors.visitor_cookie.forget(response)  # type: ignore[arg-type]
+        response = _redirect(local_path(path) or _HOME)
+        visitors.session_cookie.write(response, token)
+        visitors.visitor_cookie.forget(response)
         return response
 
     @blueprint.get("/signup")
     async def signup_page() -> ResponseReturnValue:
         if visitors.current().user:
             return redirect(_HOME, 303)
-        return await form_page("signup.html", Form())
+        return await form_page(visitors, "signup.html", Form())
 
     @blueprint.post("/signup")
     async def signup() -> ResponseReturnValue:
         form = await visitors.checked_form()
         try:
-            user = await accounts.sign_up(form["email"], form["name"], form["password"])
-        except InputError as error:
-            return await form_page("signup.html", form, error)
+            user = await accounts.sign_up(form["email"], form["name"], form["password"], clients.current())
+        except (InputError, LimitReached) as error:
+            return await form_page(visitors, "signup.html", form, error)
         return await welcome(user, _HOME)
 
     @blueprint.get("/login")
@@ -53,17 +55,36 @@ def auth_blueprint(accounts: Accounts, visitors: Visitors) -> Blueprint:
         path = local_path(query_value(request, "next"))
         if visitors.current().user:
             return redirect(path or _HOME, 303)
-        return await form_page("login.html", Form(next=path))
+        is_reset = query_value(request, "done") == "reset"
+        return await form_page(visitors, "login.html", Form(next=path), is_reset=is_reset)
 
     @blueprint.post("/login")
     async def login() -> ResponseReturnValue:
         form = await visitors.checked_form()
         form["next"] = local_path(form["next"])
         try:
-            user = await accounts.log_in(form["email"], form["password"])
-        except (InputError, AccessError) as error:
-            return await form_page("login.html", form, error)
-        return await welcome(user, form["next"])
+            log_in = await accounts.log_in(form["email"], form["password"], clients.current())
+        except _REFUSED as error:
+            return await form_page(visitors, "login.html", form, error)
+        if not log_in.half_way:
+            return await welcome(log_in.user, form["next"])
+        response = await form_page(visitors, "login_code.html", form)
+        half_way_cookie.write(response, log_in.half_way)
+        return response
+
+    @blueprint.post("/login/code")
+    async def login_code() -> ResponseReturnValue:
+        form = await visitors.checked_form()
+        form["next"] = local_path(form["next"])
+        try:
+            user = await accounts.finish_log_in(half_way_cookie.read(request), form["code"], clients.current())
+        except LinkEnded:
+            return redirect("/login", 303)
+        except (CodeWrong, LimitReached) as error:
+            return await form_page(visitors, "login_code.html", form, error)
+        response = await welcome(user, form["next"])
+        half_way_cookie.forget(response)
+        return response
 
     @blueprint.get("/logout")
     async def logout_page() -> ResponseReturnValue:
@@ -76,22 +97,43 @@ def auth_blueprint(accounts: Accounts, visitors: Visitors) -> Blueprint:
         await visitors.checked_form()
         if visitors.current().user is not None:
             await accounts.close_session(visitors.session_cookie.read(request))
-        response = redirect("/login", 303)
-        visitors.session_cookie.forget(response)  # type: ignore[arg-type]  # werkzeug's response will do
+        response = _redirect("/login")
+        visitors.session_cookie.forget(response)
+        return response
+
+    @blueprint.get("/reset")
+    async def reset_page() -> ResponseReturnValue:
+        return await form_page(visitors, "reset.html", Form(), can_mail=can_mail)
+
+    @blueprint.post("/reset")
+    async def reset() -> ResponseReturnValue:
+        form = await visitors.checked_form()
+        if not can_mail:
+            return redirect("/reset", 303)
+        try:
+            await resets.ask(form["email"], clients.current(), visitors.current().words)
+        except (InputError, LimitReached) as error:
+            return await form_page(visitors, "reset.html", form, error, can_mail=True)
+        return await form_page(visitors, "reset.html", form, can_mail=True, is_sent=True)
+
+    @blueprint.get("/reset/<token>")
+    async def choose_page(token: str) -> ResponseReturnValue:
+        await resets.check(token)
+        return await form_page(visitors, "reset_choose.html", Form(), token=token)
+
+    @blueprint.post("/reset/<token>")
+    async def choose(token: str) -> ResponseReturnValue:
+        form = await visitors.checked_form()
+        try:
+            await resets.choose(token, form["password"], visitors.current().words)
+        except InputError as error:
+            return await form_page(visitors, "reset_choose.html", form, error, token=token)
+        response = _redirect("/login?done=reset")
+        visitors.session_cookie.forget(response)
         return response
 
     return blueprint
 
 
-def _field_of(error: NunmalError | None) -> str:
-    match error:
-        case None:
-            return ""
-        case EmailInvalid() | EmailTaken():
-            return "email"
-        case NameInvalid():
-            return "name"
-        case LoginFailed():
-            return "form"
-        case _:
-            return "password"
+def _redirect(path: str) -> Response:
+    return Response(status=303, headers={"Location": path})

@@ -1,12 +1,14 @@
 // What makes the pages pleasant. Everything here also works without it: forms, redirects and links.
 import { ChatComposer } from "./composer.js";
 import { ChatStream } from "./stream.js";
+import { CopyText } from "./copy.js";
 import { localTimes } from "./times.js";
 import { followConversation } from "./follow.js";
 import { closeMenus } from "./menus.js";
 
 customElements.define("chat-composer", ChatComposer);
 customElements.define("chat-stream", ChatStream);
+customElements.define("copy-text", CopyText);
 localTimes(document);
 followConversation();
 closeMenus();

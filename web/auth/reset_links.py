@@ -1,0 +1,84 @@
+"""A new password for somebody who forgot theirs: a one-time link by mail, or from an operator (`nunmal users reset`).
+
+Who asks gets the same answer in the same time, whether there is such an account or not: all that depends on it happens
+in the background.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.chat import User
+from shared.errors import LinkEnded
+from shared.store import Store
+from shared.store.resets import Reset
+from web.auth.accounts import Accounts, Client, new_password, normal_email
+from web.auth.letters import AccountLetters
+from web.auth.throttling import Throttling
+from web.mail import Letter, Outbox
+from web.words import Words
+
+_LIFETIME = timedelta(minutes=30)
+_TRIES = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    reset: Reset
+    user: User
+
+
+class ResetLinks:
+    """`public_url`: what links in letters begin with; never the Host header, which the sender of a request chooses."""
+
+    def __init__(
+        self, store: Store, accounts: Accounts, throttling: Throttling, outbox: Outbox, *, public_url: str
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._throttling = throttling
+        self._outbox = outbox
+        self._letters = AccountLetters(outbox)
+        self._public_url = public_url
+
+    async def ask(self, email: str, client: Client, words: Words) -> None:
+        """Send a link if there is such an account. Raises EmailInvalid, TooManyTries."""
+        email = normal_email(email)
+        await self._throttling.begin(_TRIES, email, client.address)
+
+        async def letter() -> Letter | None:
+            user = await self._store.users.by_email(email)
+            if user is None:
+                return None
+            link = f"{self._public_url}/reset/{await self._store.resets.create(user.id, _LIFETIME)}"
+            minutes = int(_LIFETIME.total_seconds() / 60)
+            return Letter(email, words("mail.reset_subject"), words("mail.reset", link=link, minutes=minutes))
+
+        self._outbox.post(letter)
+
+    async def check(self, token: str) -> None:
+        """Raises LinkEnded. The link stays good."""
+        await self._open(token)
+
+    async def choose(self, token: str, password: str, words: Words) -> None:
+        """Set the new password, end all sessions and tell the account's owner, once.
+
+        Raises LinkEnded; and what new_password raises, after which the link is still good.
+        """
+        opened = await self._open(token)
+        password = new_password(password, own=(opened.user.email, opened.user.name))
+        if await self._store.resets.use(token) is None:
+            raise LinkEnded
+        if opened.reset.without_second_step:
+            await self._store.second_steps.switch_off(opened.user.id)
+        await self._accounts.set_password(opened.user, password)
+        await self._accounts.end_all_sessions(opened.user)
+        self._letters.tell(opened.user, words, words("mail.notice_password"))
+
+    async def _open(self, token: str) -> _Opened:
+        reset = await self._store.resets.find(token)
+        user = await self._store.users.get(reset.user_id) if reset else None
+        if reset is None or user is None:
+            raise LinkEnded
+        return _Opened(reset, user)

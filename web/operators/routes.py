@@ -1,0 +1,85 @@
+"""The pages under /ops/access, for operators only: to everybody else they are not there."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response, redirect, render_template
+from quart.typing import ResponseReturnValue
+
+from shared.chat import AccountRole, User
+from shared.errors import AccountUnknown, InputError, ReasonInvalid
+from web.chat.transcript import Transcripts
+from web.errors import status_of
+from web.forms import Form
+from web.operators.access import LEAST_REASON_CHARACTERS, MINUTES, MOST_REASON_CHARACTERS, Access
+from web.visitor import Visitors
+
+_FRESH_FORM = Form(minutes=str(MINUTES[0]))
+
+
+def access_blueprint(access: Access, transcripts: Transcripts, visitors: Visitors) -> Blueprint:
+    blueprint = Blueprint("access", __name__, url_prefix="/ops/access")
+
+    def operator() -> User:
+        return visitors.require_role(AccountRole.OPERATOR)
+
+    async def page(user: User, form: Form, error: InputError | None = None) -> Response:
+        body = await render_template(
+            "access.html",
+            grants=await access.of(user),
+            form=form,
+            minutes=MINUTES,
+            least_reason_characters=LEAST_REASON_CHARACTERS,
+            most_reason_characters=MOST_REASON_CHARACTERS,
+            error_field=_field_of(error),
+            error=visitors.current().words.explain(error) if error else "",
+        )
+        status = status_of(error) if error else 200
+        return Response(body, status=status, content_type="text/html; charset=utf-8")
+
+    @blueprint.get("")
+    async def show() -> ResponseReturnValue:
+        return await page(operator(), _FRESH_FORM)
+
+    @blueprint.post("")
+    async def begin() -> ResponseReturnValue:
+        user = operator()
+        form = await visitors.checked_form()
+        try:
+            grant = await access.begin(user, form["email"], form["reason"], form["minutes"])
+        except InputError as error:
+            return await page(user, form, error)
+        return redirect(f"/ops/access/{grant.id}", 303)
+
+    @blueprint.get("/<grant_id>")
+    async def conversations(grant_id: str) -> ResponseReturnValue:
+        opened, found = await access.conversations(operator(), grant_id)
+        return await render_template("access_list.html", opened=opened, conversations=found)
+
+    @blueprint.post("/<grant_id>/end")
+    async def end(grant_id: str) -> ResponseReturnValue:
+        user = operator()
+        await visitors.checked_form()
+        await access.end(user, grant_id)
+        return redirect("/ops/access", 303)
+
+    @blueprint.get("/<grant_id>/<conversation_id>")
+    async def read(grant_id: str, conversation_id: str) -> ResponseReturnValue:
+        opened, conversation = await access.read(operator(), grant_id, conversation_id)
+        turns = await transcripts.of(conversation.turns, visitors.current().words)
+        return await render_template(
+            "access_read.html", opened=opened, conversation=conversation.conversation, turns=turns
+        )
+
+    return blueprint
+
+
+def _field_of(error: InputError | None) -> str:
+    match error:
+        case None:
+            return ""
+        case AccountUnknown():
+            return "email"
+        case ReasonInvalid():
+            return "reason"
+        case _:
+            return "form"
