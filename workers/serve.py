@@ -1,6 +1,7 @@
 """One worker, from loading its model to giving everything back: used alike by `nunmal worker` and `nunmal up`.
 
-Nothing heavy is imported here: PyTorch and the model are loaded in a thread while the event loop goes on.
+Nothing heavy is imported here: what is slow happens in a thread while the event loop goes on, PyTorch and the model in
+the engine's process.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from shared import recovery
 from shared.audit import AuditAction
@@ -23,13 +24,16 @@ from shared.ids import new_id
 from shared.prompting import prompt_ids
 from shared.settings import Settings
 from shared.store import Store
-from shared.telemetry import fields
+from shared.telemetry import BATCH_SIZE, fields
 from shared.topology import CHAT_JOBS, lane
 from workers.consumer import Consumer
-from workers.engine.base import Request
+from workers.engine.base import JsonSchema, Request
+from workers.engine.engine_messages import Order
+from workers.engine.process_engine import StartingEngine
+from workers.engine.vocabulary import Vocabulary
 from workers.heartbeat import WorkerIdentity, beat_forever
 from workers.publisher import Publisher
-from workers.served_model import ServedModel
+from workers.served_model import ServedModel, Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +43,33 @@ _SELF_TEST_S = 60.0
 
 
 def load_model(settings: Settings) -> ServedModel:
-    """Load the configured model and start its engine. Slow: call it in a thread. Raises ModelError or ConfigError."""
-    from workers.open_model import open_model_apart  # transformers: seconds
+    """Open the configured model, its engine in a process of its own. Slow: call it in a thread.
 
-    return open_model_apart(settings)
+    Raises ModelError or ConfigError.
+    """
+    name, source = settings.model_name, settings.model_source
+    starting = StartingEngine(Order(source, settings.worker, settings.log_format, settings.log_level))
+    try:
+        from workers.engine.model_files import locate, open_tokenizer  # transformers: seconds, while the process loads
+
+        tokenizer = open_tokenizer(source, locate(source))
+    except BaseException:
+        starting.abandon()
+        raise
+    engine = starting.finish(on_step=BATCH_SIZE.labels(name).observe)
+    opened = engine.opened
+    log.info("model_loaded", extra=fields(model=name, numerics=opened.numerics, process=engine.pid))
+    vocabulary = Vocabulary(tokenizer, opened.facts.vocabulary, opened.facts.stop_ids)
+    return ServedModel(
+        name,
+        engine,
+        cast("Tokenizer", tokenizer),  # its own types also cover batches
+        opened.sampling,
+        opened.stop_text,
+        opened.numerics,
+        vocabulary,
+        JsonSchema,
+    )
 
 
 async def serve_worker(

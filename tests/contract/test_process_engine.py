@@ -20,7 +20,7 @@ from tests.contract.test_engine import CONTEXT_LENGTH, SLOTS, EngineContract, ev
 from tests.tiny_models import save_tiny_model
 from workers.engine.base import Engine, JsonSchema
 from workers.engine.engine_messages import Order
-from workers.engine.process_engine import ProcessEngine
+from workers.engine.process_engine import ProcessEngine, StartingEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def start(source: Path) -> ProcessEngine:
     settings = WorkerSettings(slots=SLOTS, prefill_chunk=16, threads=1)
-    return await asyncio.to_thread(ProcessEngine.start, Order(str(source), settings, "text", "warning"))
+    return await asyncio.to_thread(lambda: StartingEngine(Order(str(source), settings, "text", "warning")).finish())
 
 
 @pytest_asyncio.fixture(loop_scope="module")
