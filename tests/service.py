@@ -93,11 +93,14 @@ class Process:
 
     def members(self) -> list[int]:
         """Processes of its group that still live."""
-        found = subprocess.run(
-            ["/bin/ps", "-o", "pid=,stat=", "-g", str(self._child.pid)], capture_output=True, text=True
-        )
-        rows = (line.split() for line in found.stdout.splitlines())
-        return [int(pid) for pid, state in rows if not state.startswith("Z")]
+        return group_members(self._child.pid)
+
+
+def group_members(group: int) -> list[int]:
+    """Processes of a process group that still live."""
+    found = subprocess.run(["/bin/ps", "-o", "pid=,stat=", "-g", str(group)], capture_output=True, text=True)
+    rows = (line.split() for line in found.stdout.splitlines())
+    return [int(pid) for pid, state in rows if not state.startswith("Z")]
 
 
 @dataclass

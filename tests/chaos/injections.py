@@ -71,6 +71,12 @@ class Injector:
         worker.signal(signal.SIGKILL)
         return Injection("sigkill_worker", worker.name, at, struck)
 
+    async def sigkill_engine(self) -> Injection:
+        worker, struck = await self._busy_worker()
+        at = time.monotonic()
+        worker.kill_engine()
+        return Injection("sigkill_engine", worker.name, at, struck)
+
     async def sigstop_worker(self) -> Injection:
         worker, struck = await self._busy_worker()
         at = time.monotonic()
@@ -224,6 +230,7 @@ KINDS: dict[str, Callable[[Injector], Awaitable[Injection]]] = {
     each.__name__: each
     for each in (
         Injector.sigkill_worker,
+        Injector.sigkill_engine,
         Injector.sigstop_worker,
         Injector.sigterm_worker,
         Injector.sigkill_web,

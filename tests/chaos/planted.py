@@ -1,6 +1,6 @@
 """`python -m tests.chaos.planted [lost|doubled|orphan TOKEN]`: `nunmal worker` as chaos needs it, which adds
 
-- a pace: a decode step lasts as long as on a busy GPU, without keeping a core from the rest of the house;
+- a pace (paced_engine.py);
 - a poison: a question with POISON in it kills the process before its first token;
 - with an argument, one planted fault: at the moment the file TOKEN exists, the first worker to remove it loses some
   characters of an answer, doubles some, or never lets go of an answer that is over.
@@ -12,46 +12,31 @@ import asyncio
 import functools
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from infra.cli import main
-from workers.engine.model_runner import ModelRunner
+from shared.chat import Generation
 from workers.generation import RunningGeneration
-from workers.prompt import build_prompt
+from workers.prompt import prompt_of
 from workers.publisher import AnswerStream
 
 POISON = "☠"
 POISONED = 66  # exit code
 
-_STEP_S = 0.04
 _FEWEST = 3  # characters that a planted fault touches
 
 
-def _keep_pace() -> None:
-    decode = ModelRunner.decode
-
-    @functools.wraps(decode)
-    def paced(*arguments: Any) -> Any:
-        end = time.monotonic() + _STEP_S
-        logits = decode(*arguments)
-        time.sleep(max(0.0, end - time.monotonic()))  # no waiting for anything: the pace of a larger model
-        return logits
-
-    patch.object(ModelRunner, "decode", paced).start()
-
-
 def _swallow_poison() -> None:
-    @functools.wraps(build_prompt)
-    def build(turns: Any, question: str, *others: Any) -> Any:
-        if POISON in question:
+    @functools.wraps(prompt_of)
+    def build(claimed: Generation, *others: Any) -> Any:
+        if POISON in claimed.question:
             os._exit(POISONED)
-        return build_prompt(turns, question, *others)
+        return prompt_of(claimed, *others)
 
-    patch("workers.generation.build_prompt", build).start()
+    patch("workers.generation.prompt_of", build).start()
 
 
 def _plant(fault: str, is_mine: Callable[[], bool]) -> None:
@@ -84,7 +69,7 @@ def _taken(token: Path) -> bool:
 
 
 if __name__ == "__main__":
-    _keep_pace()
+    patch("workers.engine.process_engine.MODULE", "tests.chaos.paced_engine").start()
     _swallow_poison()
     if sys.argv[1:]:
         _fault, _token = sys.argv[1:]

@@ -29,7 +29,7 @@ from tests.chaos.checker import Stored
 from tests.chaos.planted import POISONED
 from tests.models import babbling_model
 from tests.rabbitmq_node import RabbitNode, free_ports, rabbitmq_node
-from tests.service import ROOT
+from tests.service import ROOT, group_members
 
 MAX_NEW_TOKENS = 320
 SLOTS = 20  # two workers can hold all browsers' answers, three a few more
@@ -107,6 +107,14 @@ class Service:
         if self._child:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, number)
+
+    def kill_engine(self) -> None:
+        """Of a worker: its engine's process alone. The worker ends by itself then."""
+        self._is_doomed = True
+        if self._child:
+            for pid in group_members(self._child.pid):
+                if pid != self._child.pid:
+                    os.kill(pid, signal.SIGKILL)
 
     @property
     def worker_id(self) -> str:
@@ -211,6 +219,7 @@ def _system(model: Path, directory: Path, logs: Path, plant: str, broker: Rabbit
         "NUNMAL_WEB__BCRYPT_ROUNDS": "4",
         "NUNMAL_WEB__TOKENS_PER_MINUTE": "0",
         "NUNMAL_WEB__TOKENS_PER_DAY": "0",
+        "NUNMAL_WEB__TRIES_PER_ADDRESS": "10000",  # everybody signs up from here
         "NUNMAL_WORKER__THREADS": "1",
         "NUNMAL_WORKER__SLOTS": str(SLOTS),
         "NUNMAL_WORKER__DRAIN_S": "2",

@@ -16,6 +16,8 @@ from workers.engine.engine_messages import Cancel, Opened, Order, Step
 from workers.engine.event_stream import EventStream
 from workers.engine.streaming_engine import StreamingEngine
 
+MODULE = "workers.engine.engine_process"
+
 _CLOSE_TIMEOUT_S = 10.0
 
 
@@ -25,7 +27,7 @@ class StartingEngine:
     def __init__(self, order: Order) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "workers.engine.engine_process", str(theirs.fileno())]
+            command = [sys.executable, "-m", MODULE, str(theirs.fileno())]
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )
