@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from shared import recovery
 from shared.audit import AuditAction
@@ -29,11 +29,11 @@ from shared.topology import CHAT_JOBS, lane
 from workers.consumer import Consumer
 from workers.engine.base import JsonSchema, Request
 from workers.engine.engine_messages import Order
-from workers.engine.process_engine import StartingEngine
+from workers.engine.process_engine import ProcessEngine
 from workers.engine.vocabulary import Vocabulary
 from workers.heartbeat import WorkerIdentity, beat_forever
 from workers.publisher import Publisher
-from workers.served_model import ServedModel, Tokenizer
+from workers.served_model import ServedModel
 
 log = logging.getLogger(__name__)
 
@@ -48,22 +48,15 @@ def load_model(settings: Settings) -> ServedModel:
     Raises ModelError or ConfigError.
     """
     name, source = settings.model_name, settings.model_source
-    starting = StartingEngine(Order(source, settings.worker, settings.log_format, settings.log_level))
-    try:
-        from workers.engine.model_files import locate, open_tokenizer  # transformers: seconds, while the process loads
-
-        tokenizer = open_tokenizer(source, locate(source))
-    except BaseException:
-        starting.abandon()
-        raise
-    engine = starting.finish(on_step=BATCH_SIZE.labels(name).observe)
+    order = Order(source, settings.worker, settings.log_format, settings.log_level)
+    engine = ProcessEngine.start(order, on_step=BATCH_SIZE.labels(name).observe)
     opened = engine.opened
     log.info("model_loaded", extra=fields(model=name, numerics=opened.numerics, process=engine.pid))
-    vocabulary = Vocabulary(tokenizer, opened.facts.vocabulary, opened.facts.stop_ids)
+    vocabulary = Vocabulary(opened.tokenizer, opened.facts.vocabulary, opened.facts.stop_ids)
     return ServedModel(
         name,
         engine,
-        cast("Tokenizer", tokenizer),  # its own types also cover batches
+        opened.tokenizer,
         opened.sampling,
         opened.stop_text,
         opened.numerics,

@@ -20,7 +20,7 @@ from tests.contract.test_engine import CONTEXT_LENGTH, SLOTS, EngineContract, ev
 from tests.tiny_models import save_tiny_model
 from workers.engine.base import Engine, JsonSchema
 from workers.engine.engine_messages import Order
-from workers.engine.process_engine import ProcessEngine, StartingEngine
+from workers.engine.process_engine import ProcessEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,9 +33,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+async def test_no_setting_of_ours_reaches_the_process(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUNMAL_STORE_URL", "mongodb://nunmal:planted-password@mongo/")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    engine = await start(model)
+    try:
+        environment = Path(f"/proc/{engine.pid}/environ").read_bytes()
+    finally:
+        await engine.close()
+
+    assert b"HF_HUB_OFFLINE=1" in environment
+    assert b"NUNMAL_" not in environment
+
+
 async def start(source: Path) -> ProcessEngine:
     settings = WorkerSettings(slots=SLOTS, prefill_chunk=16, threads=1)
-    return await asyncio.to_thread(lambda: StartingEngine(Order(str(source), settings, "text", "warning")).finish())
+    return await asyncio.to_thread(ProcessEngine.start, Order(str(source), settings, "text", "warning"))
 
 
 @pytest_asyncio.fixture(loop_scope="module")

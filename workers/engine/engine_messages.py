@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from shared.settings import WorkerSettings
 from workers.engine.base import TokenEvent
@@ -26,6 +26,7 @@ class Opened:
     """Its first answer, if that is no error."""
 
     facts: ModelFacts
+    tokenizer: Any  # a Hugging Face tokenizer: opened there, because that takes PyTorch along
     sampling: SamplingDefaults
     stop_text: str | None  # the answer ends before this text
     numerics: str  # device and precision, and why

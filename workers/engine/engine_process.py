@@ -50,7 +50,7 @@ def _serve(channel: Channel) -> None:
     engine = EngineThread(
         loaded.runner, loaded.facts, slots=settings.slots, prefill_chunk=settings.prefill_chunk, deliver=channel.send
     )
-    channel.send(Opened(loaded.facts, loaded.sampling, loaded.stop_text, loaded.numerics.reason))
+    channel.send(Opened(loaded.facts, loaded.tokenizer, loaded.sampling, loaded.stop_text, loaded.numerics.reason))
     while True:
         message: Request | Cancel = channel.receive()
         if isinstance(message, Cancel):

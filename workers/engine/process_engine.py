@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from shared.errors import EngineLost, ModelError, NunmalError
+from shared.settings import environment_without_settings
 from workers.engine.base import EngineStats, Request, TokenEvent
 from workers.engine.channel import LENGTH_BYTES, Channel, length_of, packed, unpacked
 from workers.engine.engine_messages import Cancel, Opened, Order, Step
@@ -21,44 +22,8 @@ MODULE = "workers.engine.engine_process"
 _CLOSE_TIMEOUT_S = 10.0
 
 
-class StartingEngine:
-    """A process that loads a model: seconds to minutes, in which the caller may do something else. For threads."""
-
-    def __init__(self, order: Order) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", MODULE, str(theirs.fileno())]
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
-            )
-        self._channel = Channel(ours)
-        self._order = order
-        with contextlib.suppress(OSError):  # it has ended: `finish` tells
-            self._channel.send(order)
-
-    def finish(self, on_step: Callable[[int], None] = lambda rows: None) -> ProcessEngine:
-        """Waits until the model is loaded. `on_step` is called with the number of rows of every decode pass.
-
-        Raises ModelError or ConfigError.
-        """
-        try:
-            answer: Opened | NunmalError = self._channel.receive()
-        except EOFError as error:
-            status = self.abandon()
-            raise ModelError(f"model {self._order.source}: its engine ended with {status} while loading") from error
-        if isinstance(answer, NunmalError):
-            self.abandon()
-            raise answer
-        return ProcessEngine(self._process, self._channel.socket, answer, self._order.settings.slots, on_step)
-
-    def abandon(self) -> int:
-        """End the process; its exit status."""
-        self._channel.socket.close()
-        return self._process.wait()
-
-
 class ProcessEngine(StreamingEngine):
-    """Belongs to one event loop."""
+    """`start` it in a thread; everything else belongs to one event loop."""
 
     def __init__(
         self,
@@ -77,6 +42,34 @@ class ProcessEngine(StreamingEngine):
         self._outgoing: asyncio.Queue[object] = asyncio.Queue()
         self._talking: asyncio.Task[None] | None = None
         self._is_closed = False
+
+    @classmethod
+    def start(cls, order: Order, on_step: Callable[[int], None] = lambda rows: None) -> ProcessEngine:
+        """Start the process and wait until its model is loaded: seconds to minutes.
+
+        `on_step` is called with the number of rows of every decode pass. Raises ModelError or ConfigError.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", MODULE, str(theirs.fileno())]
+            process = subprocess.Popen(  # noqa: S603 - our own module
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=environment_without_settings(),  # its order comes over the socket
+            )
+        channel = Channel(ours)
+        try:
+            channel.send(order)
+            answer: Opened | NunmalError = channel.receive()
+        except (EOFError, OSError) as error:
+            ours.close()
+            raise ModelError(f"model {order.source}: its engine ended with {process.wait()} while loading") from error
+        if isinstance(answer, NunmalError):
+            ours.close()
+            process.wait()
+            raise answer
+        return cls(process, ours, answer, order.settings.slots, on_step)
 
     @property
     def pid(self) -> int:
