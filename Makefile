@@ -47,6 +47,16 @@ chaos: $(VENV)/test.stamp ## Kill, freeze and restart everything under load: not
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos $(if $(INJECTIONS),--injections $(INJECTIONS)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(PLANT),--plant $(PLANT)) $(ARGS)
 
+.PHONY: clients
+clients: $(VENV)/test.stamp ## Unmodified clients of OpenAI's API against the service; writes build/clients.json (ARGS=litellm)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.clients $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV)/test.stamp ## Attack the whole service: no 5xx, no script, no foreign word (REQUESTS=N SEED=S PLANT=xss|idor|500)
+	@infra/services.sh ensure
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(if $(REQUESTS),--requests $(REQUESTS)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(PLANT),--plant $(PLANT)) $(ARGS)
+
 .PHONY: bench-backbone
 bench-backbone: $(VENV)/test.stamp ## Measure what web, RabbitMQ and worker cost; writes build/bench/backbone.json (10 min)
 	@infra/services.sh ensure
@@ -69,6 +79,10 @@ train: $(VENV)/training.stamp ## Train the reference model again from NUNMAL_DAT
 .PHONY: lock
 lock: ## Resolve the dependencies again and write infra/locks/
 	@infra/locks/resolve.sh $(PYTHON)
+
+.PHONY: audit
+audit: ## Look up known holes in all locked dependencies (needs the network; infra/audit-exceptions.txt)
+	@infra/locks/audit.sh $(PYTHON)
 
 .PHONY: clean
 clean: ## Remove the virtual environment and build outputs (not var/, where conversations are)

@@ -1,0 +1,77 @@
+"""A short form of `make fuzz`, and that it would notice: every hole that it can plant is found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Route
+
+from tests.fuzz.scripts import Watcher
+from tests.fuzz.tally import Tally
+from tests.service import ROOT
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.browser]
+
+NUMBERS = ("requests", "status_5xx", "tracebacks", "scripts_run", "foreign_reads")
+
+
+def _fuzzed(directory: Path, *options: str) -> tuple[int, dict[str, int], str]:
+    """Exit code, report and what was said."""
+    report = directory / "fuzz.json"
+    command = [sys.executable, "-m", "tests.fuzz", "--report", str(report), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    return done.returncode, json.loads(report.read_text()), done.stdout + done.stderr
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<script>canary(1)</script>",
+        "<script>alert(1)</script>",
+        "<img src=/x onerror=canary(1)>",
+        "<p onclick=canary(1)>x</p>",
+        "<a href=' javascript:canary(1)'>x</a>",
+        "<iframe srcdoc=x></iframe>",
+    ],
+)
+async def test_whatever_runs_or_could_is_counted(browser: Browser, markup: str) -> None:
+    context = await browser.new_context()
+    tally = Tally("http://fuzz.invalid")
+
+    async def page_without_policy(route: Route) -> None:
+        await route.fulfill(content_type="text/html", body=f"<!doctype html><title>x</title><p>안녕{markup}")
+
+    await context.route("**/*", page_without_policy)
+    watcher = Watcher(context, "http://fuzz.invalid", tally)
+    await watcher.look(await watcher.begin(), "/")
+    await context.close()
+
+    assert tally.scripts_run > 0
+    assert not tally.is_clean
+
+
+def test_a_short_attack_finds_nothing(tmp_path: Path) -> None:
+    code, found, said = _fuzzed(tmp_path, "--requests", "2500")
+
+    assert code == 0, said
+    assert tuple(found) == NUMBERS
+    assert found.pop("requests") >= 2500
+    assert set(found.values()) == {0}
+
+
+@pytest.mark.parametrize(
+    ("hole", "part", "number"),
+    [("idor", "doors", "foreign_reads"), ("500", "storm", "status_5xx"), ("xss", "pages", "scripts_run")],
+)
+def test_a_planted_hole_is_found(tmp_path: Path, hole: str, part: str, number: str) -> None:
+    code, found, said = _fuzzed(tmp_path, "--requests", "1000", "--plant", hole, "--parts", part)
+
+    assert code == 1, said
+    assert found[number] > 0
+    others = {"foreign_reads", "status_5xx", "scripts_run"} - {number}
+    assert all(found[other] == 0 for other in others), said

@@ -1,0 +1,1 @@
+"""Attacks on the whole service from outside: `make fuzz`."""
