@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,17 +14,20 @@ from shared.errors import ConfigError
 from shared.settings import Settings
 from shared.store import Store
 
+_OWNER_ONLY = 0o700
+
 
 @contextlib.contextmanager
 def opened_home(home: Path) -> Iterator[Path]:
-    """Make `home` if needed and hold it for this process alone.
+    """Make `home` if needed, close it to other users, and hold it for this process alone.
 
-    Raises ConfigError if it cannot be written, or if another process holds it.
+    Raises ConfigError if it cannot be written or closed, or if another process holds it.
     """
     home = home.expanduser().resolve()
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "store").mkdir(exist_ok=True)
+        for directory in (home, home / "store"):
+            directory.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+            _close(directory)
         lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigError(
@@ -100,6 +104,15 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
     url = settings.store_url.get_secret_value() if settings.store_url else running_store(settings.home)
     async with Store(url, settings.store_database) as store:
         yield store
+
+
+def _close(directory: Path) -> None:
+    """Let nobody else in, also where it was made by hand. Raises OSError, and ConfigError for one that all share."""
+    mode = directory.stat().st_mode
+    if mode & stat.S_ISVTX:
+        raise ConfigError(f"NUNMAL_HOME={directory} is shared by all users; choose a directory of its own")
+    if stat.S_IMODE(mode) & ~_OWNER_ONLY:
+        directory.chmod(_OWNER_ONLY)
 
 
 def secret_key(home: Path) -> str:

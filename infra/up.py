@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable
 
@@ -32,6 +33,7 @@ from workers.serve import serve_worker
 
 def up(settings: Settings) -> None:
     """Run until Ctrl-C or SIGTERM. Raises NunmalError if it cannot start."""
+    os.umask(0o077)  # what we and the store write is nobody else's to read
     configure_logging(settings.log_format, settings.log_level)
     allow_many_streams()
     with (

@@ -17,11 +17,11 @@ from infra.home import opened_store, running_pages
 from shared.audit import AuditAction
 from shared.chat import AccountRole, User
 from shared.errors import AccountUnknown, ConfigError, EmailTaken, InputError, MessageInvalid
+from shared.ids import new_id
 from shared.settings import Settings
 from shared.store import Store
-from web.auth.accounts import normal_email, normal_name
-from web.auth.passwords import MOST_BYTES, Passwords, check_length
-from web.forms import tidy
+from web.auth.accounts import new_password, normal_email, normal_name
+from web.auth.passwords import Passwords
 from web.words import load_words
 
 _RESET_LIFETIME = timedelta(hours=24)
@@ -31,7 +31,8 @@ _MOST_LINE_BYTES = 4096
 def create(settings: Settings, email: str, name: str, role: AccountRole) -> None:
     """Make an account with the password that standard input has; prints its id. Raises InputError."""
     with explained():
-        email, name, password = normal_email(email), normal_name(name), _password()
+        email, name = normal_email(email), normal_name(name)
+        password = _password(own=(email, name))
     asyncio.run(_create(settings, email, name, password, role))
 
 
@@ -74,12 +75,16 @@ async def account(store: Store, email: str) -> User:
 async def _create(settings: Settings, email: str, name: str, password: str, role: AccountRole) -> None:
     password_hash = await Passwords(settings.web.bcrypt_rounds).hash(password)
     async with opened_store(settings) as store:
+        user_id, taken = new_id(), f"there is already an account with the e-mail {email}"
+        if await store.users.by_email(email):
+            raise EmailTaken(taken)
+        # Recorded first, as below: an account that nobody can account for is worse than a record of none.
+        await store.audit.append(command_actor(), AuditAction.USER_CREATED, user_id, role=str(role))
         try:
-            user = await store.users.create(email, name, password_hash, role)
-        except EmailTaken as error:
-            raise EmailTaken(f"there is already an account with the e-mail {email}") from error
-        await store.audit.append(command_actor(), AuditAction.USER_CREATED, user.id, role=str(role))
-    sys.stdout.write(f"{user.id}\n")
+            await store.users.create(email, name, password_hash, role, user_id)
+        except EmailTaken as error:  # a moment ago
+            raise EmailTaken(taken) from error
+    sys.stdout.write(f"{user_id}\n")
 
 
 async def _show(settings: Settings) -> None:
@@ -110,7 +115,7 @@ async def _reset(settings: Settings, email: str, without_second_step: bool) -> N
     sys.stdout.write(f"{pages}/reset/{token}\n")
 
 
-def _password() -> str:
+def _password(own: tuple[str, ...]) -> str:
     """One line of standard input, asked for without echo at a terminal. Raises InputError, ConfigError."""
     if sys.stdin.isatty():
         text = getpass.getpass("Password: ")
@@ -122,6 +127,4 @@ def _password() -> str:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise MessageInvalid from error
-    password = tidy(text, MOST_BYTES)
-    check_length(password)
-    return password
+    return new_password(text, own)

@@ -27,6 +27,7 @@ class AuditAction(StrEnum):
     """Everything that is recorded. `target` is the id after the colon."""
 
     USER_CREATED = "user_created"  # by a command: user
+    ACCOUNT_DELETED = "account_deleted"  # by its owner: user
     ROLE_CHANGED = "role_changed"  # user; facts: before, after
     RESET_LINK_MADE = "reset_link_made"  # user; facts: second_step (kept, removed)
     KEY_MADE = "key_made"  # key; facts: owner, scopes

@@ -15,7 +15,7 @@
     ├── LimitReached            this person has to wait until some of what they asked for is done or past
     │   ├── TooManyAnswers  TokensPerMinuteExceeded  TokensPerDayExceeded  TooManyTries
     ├── ServiceError            a part of the house is away; trying again later helps
-    │   ├── StoreUnavailable  BrokerUnavailable  QueueFull
+    │   ├── StoreUnavailable  BrokerUnavailable  QueueFull  TooBusy
     ├── GenerationError         one answer failed; the worker lives on
     │   ├── PromptTooLong  PromptRefused  GenerationCrashed  TooManyAttempts  DeadlineExceeded  SchemaUnsupported
     ├── AuditBroken             the audit chain is not what was written
@@ -149,6 +149,12 @@ class SecondStepChanged(AccessError):
     code = "second_step_changed"
 
 
+class SecondStepRequired(AccessError):
+    """What this account may do needs a second step, and it has none."""
+
+    code = "second_step_required"
+
+
 class LinkEnded(AccessError):
     """A one-time link that is unknown, used or too old."""
 
@@ -203,6 +209,12 @@ class TokensPerDayExceeded(LimitReached):
     code = "tokens_per_day"
 
 
+class TooManyStreams(LimitReached):
+    """The limit is of streams that one person has open at one node."""
+
+    code = "too_many_streams"
+
+
 class TooManyTries(LimitReached):
     """Passwords or codes were tried too often, or forms sent too often. Fact: retry_after_s (no limit is told)."""
 
@@ -226,6 +238,12 @@ class QueueFull(ServiceError):
     """Facts: retry_after_s (seconds), where it was measured."""
 
     code = "queue_full"
+
+
+class TooBusy(ServiceError):
+    """This node has as much to do as it can bear; nothing was kept. Facts: retry_after_s (seconds)."""
+
+    code = "too_busy"
 
 
 class GenerationError(NunmalError):

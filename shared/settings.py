@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -60,12 +60,20 @@ class WebSettings(_Section):
         default=5, ge=1, description="Failed log-ins of one account an hour that cost nothing; then waits grow."
     )
     tries_per_address: int = Field(
-        default=100, ge=1, description="Failed log-ins, and sign-ups, of one client address an hour that cost nothing."
+        default=100, ge=1, description="Failed log-ins of one client address an hour that cost nothing."
+    )
+    sign_ups_per_address: int = Field(
+        default=10, ge=1, description="Sign-ups from one client address an hour that cost nothing; then waits grow."
     )
     longest_wait_s: float = Field(
         default=900.0, gt=0, description="Longest time somebody has to wait between two tries, in seconds."
     )
     message_max_chars: int = Field(default=8000, ge=1, description="Longest message a person may send, in characters.")
+    prompt_max_chars: int = Field(
+        default=500_000,
+        ge=1,
+        description="Longest prompt of a request to /v1, all its messages together, in characters.",
+    )
     answers_per_user: int = Field(
         default=32, ge=1, description="Answers one person may have waiting or running at once."
     )
@@ -74,6 +82,11 @@ class WebSettings(_Section):
         default=2_000_000, ge=0, description="Tokens one person may use a day (from 00:00 Asia/Seoul); 0: any."
     )
     waiting_room: int = Field(default=1000, ge=1, description="Questions that may wait for one model; more get a 503.")
+    security_contact: str = Field(
+        default="",
+        pattern=r"^((mailto:|https://)[!-~]+)?$",
+        description="mailto: or https: address for those who find a hole (/.well-known/security.txt); none if empty.",
+    )
     bcrypt_rounds: int = Field(default=12, ge=4, le=16, description="Cost of a password hash: 2**rounds.")
     drain_s: float = Field(
         default=0.5, ge=0, description="Seconds an ending web node still serves, so that balancers see /readyz first."
@@ -112,6 +125,15 @@ class MailSettings(_Section):
     )
 
 
+class RetentionSettings(_Section):
+    conversation_days: int = Field(
+        default=0, ge=0, description="Days after its last question when a conversation is removed; 0: it is kept."
+    )
+    api_days: int = Field(
+        default=30, ge=0, description="Days after its end when an answer given through /v1 is removed; 0: it is kept."
+    )
+
+
 class Settings(_Section):
     home: Path = Field(default=Path("var"), description="Where the one-command service keeps its data and secrets.")
     model: str = Field(default=REFERENCE_MODEL, description="`reference`, a model directory, or a Hugging Face hub id.")
@@ -135,6 +157,7 @@ class Settings(_Section):
     )
     web: WebSettings = WebSettings()
     mail: MailSettings = MailSettings()
+    retention: RetentionSettings = RetentionSettings()
     worker: WorkerSettings = WorkerSettings()
 
     @property
@@ -187,8 +210,20 @@ def environment_with(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+def environment_without_settings() -> dict[str, str]:
+    """This process's environment for a child that is told what it needs in another way: no secret of ours is in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
 def _explain(problem: Any) -> str:
-    variable = PREFIX + "__".join(str(part) for part in problem["loc"]).upper()
+    path = [str(part) for part in problem["loc"]]
+    variable = PREFIX + "__".join(path).upper()
     if problem["type"] == "extra_forbidden":
         return f"{variable} is not a setting of Nunmal (see .env.example)"
-    return f"{variable}={problem['input']!r}: {problem['msg']}"
+    kind: Any = Settings
+    for name in path:
+        kind = kind.model_fields[name].annotation
+    # A whole section is not repeated either: NUNMAL_MAIL=smtp://user:password@host is a mistake, and a secret.
+    is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
+    is_secret = is_section or SecretStr in get_args(kind)
+    return f"{variable}: {problem['msg']}" if is_secret else f"{variable}={problem['input']!r}: {problem['msg']}"

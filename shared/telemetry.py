@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+_ROOMS = ("shared", "web", "workers", "vision", "training", "infra")
+
 _generation_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("generation_id", default=None)
 
 _TTFT_BUCKETS = (
@@ -52,6 +54,7 @@ BATCH_SIZE = Histogram(
 GENERATIONS = Counter("nunmal_generations_total", "Answers by how they ended.", ["model", "outcome"])
 GENERATION_TOKENS = Counter("nunmal_generation_tokens_total", "Tokens written.", ["model"])
 SLOTS_BUSY = Gauge("nunmal_slots_busy", "Answers being written by this worker.", ["model"])
+SECURITY_EVENTS = Counter("nunmal_security_events_total", "Log-ins and refusals by kind.", ["kind"])
 STREAMS_OPEN = Gauge("nunmal_streams_open", "Browser streams this web node holds.")
 
 
@@ -77,10 +80,17 @@ def bound_generation(generation_id: str) -> Iterator[None]:
 
 
 def configure_logging(log_format: Literal["text", "json"], level: str) -> None:
-    """Once per process, by its entry point."""
+    """Once per process, by its entry point. `level` is ours: below a warning, libraries are silent.
+
+    At debug level they would write down what passes through them: the store's driver whole documents, with people's
+    words and passwords' hashes, others addresses with tokens in them.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines() if log_format == "json" else _Columns())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    chosen = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=max(chosen, logging.WARNING), handlers=[handler], force=True)
+    for room in _ROOMS:
+        logging.getLogger(room).setLevel(chosen)
     for client in ("aio_pika", "aiormq"):  # they log what they also raise, and the broker tells it in our words
         logging.getLogger(client).setLevel(logging.CRITICAL)
 
@@ -91,10 +101,16 @@ def _facts_of(record: logging.LogRecord) -> dict[str, Any]:
     return facts | getattr(record, "fields", {})
 
 
+def _printable(text: str) -> str:
+    """One line, and nothing that moves a terminal's cursor."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 class _Columns(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        facts = " ".join(f"{name}={value}" for name, value in _facts_of(record).items())
-        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():<8}{record.getMessage():<32} {facts}"
+        facts = " ".join(f"{name}={_printable(str(value))}" for name, value in _facts_of(record).items())
+        event = _printable(record.getMessage())
+        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():<8}{event:<32} {facts}"
         return line.rstrip() + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
 
 

@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[1]
 READY = re.compile(r"^Nunmal (?:\w+ )?is ready(?:: (http://\S+))?", re.MULTILINE)
 PASSWORD = "correct horse battery"
 
+# Everybody signs up from here.
+_FOR_TESTS = {"OMP_NUM_THREADS": "1", "NUNMAL_WORKER__THREADS": "1", "NUNMAL_WEB__SIGN_UPS_PER_ADDRESS": "10000"}
+
 
 class Process:
     """One `nunmal` command in a process group of its own, with its output read line by line."""
@@ -34,7 +37,7 @@ class Process:
         self._child = subprocess.Popen(
             [str(Path(sys.executable).with_name("nunmal")), *command],
             cwd=ROOT,
-            env=kept | {"OMP_NUM_THREADS": "1", "NUNMAL_WORKER__THREADS": "1"} | environment,
+            env=kept | _FOR_TESTS | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import pyotp
 from quart import Quart, Response
 
 from shared.ids import new_id
@@ -21,7 +22,7 @@ def web_settings(**overrides: Any) -> Settings:
     values: dict[str, Any] = {
         "model": "test",
         "secret_key": "k" * 40,
-        "web": {"bcrypt_rounds": 4, "answers_per_user": 4},
+        "web": {"bcrypt_rounds": 4, "answers_per_user": 4, "sign_ups_per_address": 100},
         "worker": {"stale_after_s": 30.0},
     }
     return load_settings({}, **{**values, **overrides})
@@ -56,6 +57,18 @@ class WebVisitor:
         assert response.status_code == 303, self.page
         await self.get("/chat")
         return email
+
+    async def switch_on_second_step(self) -> list[str]:
+        """Returns the recovery codes, each good for one check."""
+        await self.get("/account/second-step")
+        await self.post("/account/second-step", old_password=PASSWORD)
+        secret = re.findall(r'class="totp-secret">([A-Z2-7 ]+)<', self.page)[0].replace(" ", "")
+        fields = {"enrolment": self._value("enrolment"), "code": pyotp.TOTP(secret).now()}
+        response = await self.post("/account/second-step/on", **fields)
+        assert response.status_code == 200, self.page
+        codes = re.findall(r"<code>([a-z2-9-]{14})</code>", self.page)
+        await self.get("/chat")
+        return codes
 
     async def ask(self, message: str, path: str = "/chat", **fields: str) -> Response:
         """Send the composer's form as the page seen last has it, and follow to the conversation."""

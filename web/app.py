@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 
-from quart import Quart, Response, redirect, request
+from quart import Quart, Response, g, redirect, request
 from quart.typing import ResponseReturnValue
 
 from shared.broker.base import Broker
@@ -14,6 +14,8 @@ from shared.errors import ConfigError
 from shared.settings import REFERENCE_MODEL, Settings
 from shared.store import Store
 from shared.topology import CHAT_JOBS, lane
+from web.account.deletion import AccountDeletion
+from web.account.my_data import my_data_blueprint
 from web.account.routes import account_blueprint
 from web.api.access import Callers
 from web.api.envelope import Envelopes
@@ -24,6 +26,7 @@ from web.assets import Assets, assets_blueprint
 from web.auth.accounts import MOST_EMAIL_CHARACTERS, MOST_NAME_CHARACTERS, Accounts
 from web.auth.address import ClientAddresses
 from web.auth.clients import Clients
+from web.auth.known_devices import KnownDevices
 from web.auth.letters import AccountLetters
 from web.auth.passwords import LEAST_CHARACTERS, Passwords
 from web.auth.reset_links import ResetLinks
@@ -35,6 +38,7 @@ from web.chat.admission import Admission
 from web.chat.hub import Hub
 from web.chat.limits import Limits
 from web.chat.line import Lines
+from web.chat.open_streams import OpenStreams
 from web.chat.routes import chat_blueprint
 from web.chat.service import ChatService
 from web.chat.stream import StreamTimes
@@ -50,6 +54,7 @@ from web.operators.access import Access
 from web.operators.routes import access_blueprint
 from web.ops import ops_blueprint
 from web.security import Csrf, harden
+from web.security_txt import security_txt_blueprint
 from web.usage import usage_blueprint
 from web.visitor import Visitors
 from web.words import load_words
@@ -83,29 +88,41 @@ def create_app(
         session_days=settings.web.session_days,
     )
     limits_of_tries = TryLimits(
-        settings.web.tries_per_account, settings.web.tries_per_address, settings.web.longest_wait_s
+        settings.web.tries_per_account,
+        settings.web.tries_per_address,
+        settings.web.sign_ups_per_address,
+        settings.web.longest_wait_s,
     )
     throttling = Throttling(store.throttle, limits_of_tries)
-    second_step = SecondStepService(store, throttling, settings.secret_key.get_secret_value().encode())
+    secret_key = settings.secret_key.get_secret_value().encode()
+    second_step = SecondStepService(store, throttling, secret_key)
+    devices = KnownDevices(secret_key)
     accounts = Accounts(
         store,
         Passwords(settings.web.bcrypt_rounds),
         throttling,
         second_step,
+        devices,
         lifetime=timedelta(days=settings.web.session_days),
         idle=timedelta(hours=settings.web.session_idle_hours),
     )
     outbox = Outbox(mail_server(settings))
-    resets = ResetLinks(store, accounts, throttling, outbox, public_url=settings.web.public_url)
-    clients = Clients(ClientAddresses(settings.web.trusted_proxies))
+    resets = ResetLinks(store, accounts, throttling, devices, outbox, public_url=settings.web.public_url)
+    clients = Clients(ClientAddresses(settings.web.trusted_proxies), visitors.device_cookie)
     lines = Lines(store, stale_after_s)
     limits = Limits(store, settings.web)
     hub = Hub(store, broker, lines, node_id)
     admission = Admission(store, broker, lines, limits, hub)
-    service = ChatService(store, broker, admission, hub, lane=lane_name, most_chars=settings.web.message_max_chars)
-    api_service = ApiService(store, admission, Cancellation(store, broker))
+    cancellation = Cancellation(store, broker)
+    most_chars = settings.web.message_max_chars
+    service = ChatService(store, admission, cancellation, hub, lane=lane_name, most_chars=most_chars)
+    api_service = ApiService(store, admission, cancellation, most_chars=settings.web.prompt_max_chars)
+    letters = AccountLetters(outbox)
+    deletion = AccountDeletion(store, accounts, second_step, cancellation)
+    access = Access(store, service, accounts, second_step)
     envelopes = Envelopes(words)
     times = stream_times or StreamTimes()
+    open_streams = OpenStreams()
     transcripts = Transcripts(lines)
     notices = Notices(store, visitors)
     assets = Assets()
@@ -120,16 +137,18 @@ def create_app(
     app.register_blueprint(ops_blueprint(store, broker, lane_name, stale_after_s, extra_ready))
     app.register_blueprint(language_blueprint(visitors))
     app.register_blueprint(auth_blueprint(accounts, resets, visitors, clients, can_mail=outbox.is_set_up))
-    app.register_blueprint(account_blueprint(accounts, second_step, visitors, clients, AccountLetters(outbox)))
-    app.register_blueprint(chat_blueprint(service, transcripts, hub, visitors, times))
+    app.register_blueprint(account_blueprint(accounts, second_step, visitors, clients, letters))
+    app.register_blueprint(my_data_blueprint(store, deletion, second_step, throttling, visitors, clients, letters))
+    app.register_blueprint(security_txt_blueprint(settings.web.security_contact, settings.web.public_url))
+    app.register_blueprint(chat_blueprint(service, transcripts, hub, visitors, times, open_streams))
     app.register_blueprint(usage_blueprint(limits, visitors))
-    app.register_blueprint(keys_blueprint(store, visitors))
+    app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))
     app.register_blueprint(notices_blueprint(store, visitors))
-    app.register_blueprint(access_blueprint(Access(store, service), transcripts, visitors))
+    app.register_blueprint(access_blueprint(access, transcripts, visitors, clients))
     app.register_blueprint(developers_blueprint())
     app.register_blueprint(
         api_blueprint(
-            *(api_service, Callers(store), hub, lines, envelopes, times, openapi_document()),
+            *(api_service, Callers(store), hub, lines, envelopes, times, open_streams, openapi_document()),
             model=settings.model_name,
             lane=lane_name,
         )
@@ -142,13 +161,14 @@ def create_app(
 
     @app.before_request
     async def identify() -> None:
+        g.address = clients.address()  # for web/security_log.py
         if not request.path.startswith(_WITHOUT_VISITOR) and not envelopes.covers(request.path):
             await visitors.identify()
 
     @app.after_request
     async def finish(response: Response) -> Response:
         visitors.remember(response)
-        return harden(response)
+        return harden(response, is_https=settings.web.secure_cookies)
 
     @app.context_processor
     async def page_values() -> dict[str, object]:
@@ -166,6 +186,7 @@ def create_app(
             "most_message_characters": settings.web.message_max_chars,
             "most_email_characters": MOST_EMAIL_CHARACTERS,
             "most_name_characters": MOST_NAME_CHARACTERS,
+            "retention": settings.retention,
             "least_password_characters": LEAST_CHARACTERS,
         }
 

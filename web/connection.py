@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from hypercorn.typing import ASGISendCallable
+import contextlib
+
+from hypercorn.typing import ASGISendCallable, ASGISendEvent
 from quart import Request
 from quart.asgi import ASGIHTTPConnection
 from quart.typing import ResponseTypes
 
+_CLOSED = "the handler is closed"  # uvloop's words
+
+
+class _Closed(Exception):
+    """Nobody takes the answer any more."""
+
 
 class LightConnection(ASGIHTTPConnection):
-    """Forgets the headers and the body of a request when its events begin: nobody reads them any more."""
+    """Forgets the headers and the body of a request when its events begin: nobody reads them any more.
+
+    What follows a request on its connection may be no HTTP. uvicorn then closes the connection at once, and the answer
+    that was in the making has nowhere to go: no error of ours.
+    """
 
     _request: Request
 
     async def handle_request(self, request: Request, send: ASGISendCallable) -> None:
+        async def send_if_open(event: ASGISendEvent) -> None:
+            try:
+                await send(event)
+            except RuntimeError as error:
+                if _CLOSED in str(error):
+                    raise _Closed from error
+                raise
+
         self._request = request
-        await super().handle_request(request, send)
+        with contextlib.suppress(_Closed):
+            await super().handle_request(request, send_if_open)
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         if response.mimetype == "text/event-stream":

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from urllib.parse import parse_qsl, urlsplit
 
 from quart import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import MessageInvalid
 from shared.prompting import clean_text
 
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 32
-_LONG_BYTES = 64 * 1024  # longer forms are decoded in a thread
+_MOST_BYTES = 64 * 1024  # of a form without a message; longer ones are decoded in a thread
 _MOST_MARKS = 100  # combining marks in a row; normalising a run of n takes n * n steps
 _NFC_GROWTH = 4  # decomposed text is at most this many times as long as its NFC form
 
@@ -26,16 +27,20 @@ class Form(dict[str, str]):
         return ""
 
 
-async def read_form(request: Request) -> Form:
-    """The posted form.
+async def read_form(request: Request, *, is_long: bool = False) -> Form:
+    """The posted form; one that `is_long` holds a message.
 
     Raises: MessageInvalid: another content type, broken UTF-8 or too many fields.
-            RequestEntityTooLarge: more than the app's MAX_CONTENT_LENGTH.
+            RequestEntityTooLarge: more than 64 KiB, or if it is long more than the app's MAX_CONTENT_LENGTH.
     """
+    if not is_long and (request.content_length or 0) > _MOST_BYTES:
+        raise RequestEntityTooLarge
     body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
+    if not is_long and len(body) > _MOST_BYTES:
+        raise RequestEntityTooLarge
     if body and request.mimetype != _FORM_TYPE:
         raise MessageInvalid
-    if len(body) > _LONG_BYTES:
+    if len(body) > _MOST_BYTES:
         return await asyncio.to_thread(_parse, body)
     return _parse(body)
 
@@ -53,9 +58,11 @@ def tidy(text: str, limit: int) -> str:
 
     Raises MessageInvalid: NUL, lone surrogates, or hundreds of combining marks on one letter.
     """
+    if len(text) > limit * _NFC_GROWTH:  # first, for it costs nothing
+        return text
     if _longest_run_of_marks(text) > _MOST_MARKS:
         raise MessageInvalid
-    return text if len(text) > limit * _NFC_GROWTH else clean_text(text)
+    return clean_text(text)
 
 
 def local_path(text: str) -> str:

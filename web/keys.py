@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from quart import Blueprint, Response, redirect, render_template
+from quart import Blueprint, Response, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from shared.audit import AuditAction
 from shared.chat import User
-from shared.errors import InputError, NameInvalid, NotFound, ScopesEmpty, TooManyKeys
+from shared.errors import (
+    InputError,
+    LimitReached,
+    NameInvalid,
+    NotFound,
+    NunmalError,
+    PasswordWrong,
+    ScopesEmpty,
+    TooManyKeys,
+)
 from shared.ids import is_id
 from shared.store import Store
 from shared.store.keys import SCOPES
-from web.auth.accounts import normal_name
-from web.errors import status_of
+from web.auth.accounts import Accounts, normal_name
+from web.auth.clients import Clients
+from web.auth.letters import AccountLetters
+from web.errors import add_retry_after, status_of
 from web.forms import Form
 from web.visitor import Visitors
 
@@ -30,15 +41,22 @@ EXPIRY_WORDS = {"30": "keys.days_30", "90": "keys.days_90", "365": "keys.days_36
 _FRESH_FORM = Form({"expires_days": "90"} | {f"scope_{scope}": "on" for scope in SCOPES})
 
 
-def keys_blueprint(store: Store, visitors: Visitors) -> Blueprint:
+def keys_blueprint(
+    store: Store, accounts: Accounts, visitors: Visitors, clients: Clients, letters: AccountLetters
+) -> Blueprint:
     blueprint = Blueprint("keys", __name__, url_prefix="/keys")
 
-    async def page(user: User, form: Form, error: InputError | None = None, secret: str = "") -> Response:
+    async def needs_password(user: User) -> bool:
+        """A key outlives a log-in, so a session that somebody else may hold by now is not enough for one."""
+        return not await accounts.has_just_logged_in(user, visitors.session_cookie.read(request))
+
+    async def page(user: User, form: Form, error: NunmalError | None = None, secret: str = "") -> Response:
         """The list and the form; with a secret just made, or with the sentence beside the field that was refused."""
         body = await render_template(
             "keys.html",
             keys=await store.keys.of_user(user.id),
             secret=secret,
+            needs_password=await needs_password(user),
             form=form,
             error_field=_field_of(error),
             error=visitors.current().words.explain(error) if error else "",
@@ -46,15 +64,22 @@ def keys_blueprint(store: Store, visitors: Visitors) -> Blueprint:
             expiry_words=EXPIRY_WORDS,
         )
         status = status_of(error) if error else 200
-        return Response(body, status=status, content_type="text/html; charset=utf-8")
+        response = Response(body, status=status, content_type="text/html; charset=utf-8")
+        if error:
+            add_retry_after(response, error)
+        return response
 
     async def made(user: User, form: Form) -> str:
-        """The secret of the key that the form asks for. Raises InputError."""
+        """The secret of the key that the form asks for. Raises InputError, PasswordWrong, TooManyTries."""
         name, scopes, expires_at = normal_name(form["name"]), _scopes(form), _expires_at(form)
         if len(await store.keys.of_user(user.id)) >= MOST_KEYS:
             raise TooManyKeys(limit=MOST_KEYS)
+        if await needs_password(user):
+            await accounts.require_password(user, form["old_password"], clients.current())
         key, secret = await store.keys.create(user.id, name, scopes, expires_at)
         await store.audit.append(user.id, AuditAction.KEY_MADE, key.id, owner=user.id, scopes=",".join(scopes))
+        words = visitors.current().words
+        letters.tell(user, words, words("mail.notice_key"))
         return secret
 
     @blueprint.get("")
@@ -67,7 +92,7 @@ def keys_blueprint(store: Store, visitors: Visitors) -> Blueprint:
         form = await visitors.checked_form()
         try:
             return await page(user, _FRESH_FORM, secret=await made(user, form))
-        except InputError as error:
+        except (InputError, PasswordWrong, LimitReached) as error:
             return await page(user, form, error)
 
     @blueprint.post("/<key_id>/revoke")
@@ -97,7 +122,7 @@ def _expires_at(form: Form) -> datetime | None:
     return datetime.now(UTC) + timedelta(days=int(days)) if days else None
 
 
-def _field_of(error: InputError | None) -> str:
+def _field_of(error: NunmalError | None) -> str:
     match error:
         case None:
             return ""
@@ -105,5 +130,7 @@ def _field_of(error: InputError | None) -> str:
             return "name"
         case ScopesEmpty():
             return "scopes"
+        case PasswordWrong():
+            return "old_password"
         case _:
             return "form"

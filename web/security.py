@@ -23,18 +23,21 @@ CONTENT_SECURITY_POLICY = "; ".join(
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_HTTPS_ONLY = "max-age=31536000"  # a year; other names of the domain are not ours to bind
 
 
-def harden(response: Response) -> Response:
-    """Add the headers; pages are never cached unless their route said otherwise."""
+def harden(response: Response, *, is_https: bool) -> Response:
+    """Add the headers; pages are never cached, and name themselves to us, unless their route said otherwise."""
+    if is_https:
+        response.headers["Strict-Transport-Security"] = _HTTPS_ONLY
     for name, value in _HEADERS.items():
         response.headers[name] = value
     response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
     return response
 
 

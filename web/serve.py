@@ -10,12 +10,13 @@ from datetime import timedelta
 
 from uvicorn import Config, Server
 
-from shared import recovery
+from shared import forgetting, recovery
 from shared.broker.base import Broker
 from shared.settings import Settings
 from shared.store import Store
 from web.app import create_app, end_streams
 from web.ops import begin_drain
+from web.protocol import BoundedProtocol
 
 _GRACE_S = 2
 
@@ -56,6 +57,7 @@ async def serve_web(
     app = create_app(settings, broker, store, node_id=node_id, extra_ready=extra_ready)
     config = Config(
         app,
+        http=BoundedProtocol,
         lifespan="on",
         ws="none",
         access_log=False,
@@ -77,7 +79,9 @@ async def serve_web(
     async with asyncio.TaskGroup() as tasks:
         stale_after = timedelta(seconds=settings.worker.stale_after_s)
         recovering = tasks.create_task(recovery.run(store, broker, stale_after))
+        tidying = tasks.create_task(forgetting.run(store, settings.retention))
         ending = tasks.create_task(end_on_stop())
         await server.serve(sockets=[sock])
         ending.cancel()
         recovering.cancel()
+        tidying.cancel()

@@ -14,6 +14,7 @@ from shared.errors import CsrfFailed, LoginRequired, NotFound
 from shared.store import Store
 from web.forms import Form, read_form
 from web.security import Cookie, Csrf
+from web.security_log import SecurityEvent, note
 from web.session_token import owner_of
 from web.words import DEFAULT_LANGUAGE, Words
 
@@ -39,6 +40,7 @@ class Visitors:
         self._csrf = csrf
         self.session_cookie = Cookie("nunmal_session", secure, session_days * 24 * 3600)
         self.visitor_cookie = Cookie("nunmal_visitor", secure, _YEAR_S)
+        self.device_cookie = Cookie("nunmal_device", secure, _YEAR_S)  # web/auth/known_devices.py
         self.language_cookie = Cookie("nunmal_language", secure, _YEAR_S)
 
     async def identify(self) -> None:
@@ -79,18 +81,21 @@ class Visitors:
         """Raises LoginRequired, and NotFound for anybody else: a door that is not theirs looks like no door."""
         user = self.require_user()
         if user.role not in roles:
+            note(SecurityEvent.ROLE_REFUSED, user_id=user.id)
             raise NotFound
         return user
 
     def csrf_token(self) -> str:
         return self._csrf.token(self.current().secret)
 
-    async def checked_form(self) -> Form:
-        """The posted form, if its CSRF token is this visitor's.
+    async def checked_form(self, *, is_long: bool = False) -> Form:
+        """The posted form, if its CSRF token is this visitor's. One that `is_long` may hold a message.
 
         Raises: CsrfFailed, and what read_form raises.
         """
-        form = await read_form(request)
+        form = await read_form(request, is_long=is_long)
         if not self._csrf.is_valid(self.current().secret, form["csrf_token"]):
+            user = self.current().user
+            note(SecurityEvent.CSRF_REFUSED, user_id=user.id if user else "")
             raise CsrfFailed
         return form

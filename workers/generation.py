@@ -165,7 +165,7 @@ class RunningGeneration:
         claimed, model = self.claimed, self._model
         sampling = model.sampling.resolve(claimed.sampling)
         parent_id = claimed.parent_id
-        turns = await patiently(lambda: self._store.generations.branch(parent_id)) if parent_id else []
+        turns = await patiently(lambda: self._store.generations.branch(parent_id, claimed.user_id)) if parent_id else []
         prompt = await asyncio.to_thread(
             prompt_of,
             claimed,

@@ -22,6 +22,7 @@ class WorkerIdentity:
     model: str
     model_digest: str
     slots: int
+    context_length: int | None = None  # tokens
 
 
 async def beat_forever(
@@ -45,6 +46,7 @@ async def beat_forever(
                 busy(),
                 service.seconds,
                 service.tokens,
+                worker.context_length,
             )
             is_known.set()
         except StoreUnavailable as error:

@@ -122,6 +122,7 @@ async def _serve(
         model=model.name,
         model_digest=model.engine.model_digest,
         slots=settings.worker.slots,
+        context_length=model.engine.context_length,
     )
     engine = model.engine
     publisher = Publisher(broker, worker.id, settings.worker.frame_ms / 1000)

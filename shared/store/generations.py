@@ -20,7 +20,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from shared.chat import Generation, GenerationState, JobClass, Origin, SamplingParams, TokenLogprob
-from shared.errors import NunmalError, TooManyAttempts
+from shared.errors import NunmalError, PromptTooLong, TooManyAttempts
 from shared.store.connection import Collection, Document, translated
 from shared.store.logprobs import logprobs_from_store, logprobs_in_store
 from shared.store.prompts import prompt_from_store, prompt_in_store
@@ -91,18 +91,19 @@ class Generations:
         return {document["_id"]: _generation(document) async for document in cursor}
 
     @translated
-    async def of_conversation(self, conversation_id: str) -> list[Generation]:
-        """All turns of all branches, oldest first, without their token ids."""
-        cursor = self._generations.find({"conversation_id": conversation_id}, _WITHOUT_TOKENS)
+    async def of_conversation(self, conversation_id: str, user_id: str) -> list[Generation]:
+        """All turns of all branches, oldest first, without their token ids; none if it is somebody else's."""
+        query = {"conversation_id": conversation_id, "user_id": user_id}
+        cursor = self._generations.find(query, _WITHOUT_TOKENS)
         return sorted([_generation(document) async for document in cursor], key=lambda turn: turn.id)
 
     @translated
-    async def branch(self, leaf_id: str) -> list[Generation]:
-        """The turns from the first question to `leaf_id`, without token ids; empty if there is no such turn."""
-        leaf = await self._generations.find_one({"_id": leaf_id}, {"conversation_id": 1})
+    async def branch(self, leaf_id: str, user_id: str) -> list[Generation]:
+        """The turns from the first question to `leaf_id`, without token ids; empty if this user has no such turn."""
+        leaf = await self._generations.find_one({"_id": leaf_id, "user_id": user_id}, {"conversation_id": 1})
         if leaf is None:
             return []
-        turns = {turn.id: turn for turn in await self.of_conversation(leaf["conversation_id"])}
+        turns = {turn.id: turn for turn in await self.of_conversation(leaf["conversation_id"], user_id)}
         path: list[Generation] = []
         at: str | None = leaf_id
         while at is not None and at in turns:
@@ -249,6 +250,8 @@ class Generations:
         if error is not None:
             update |= {"error_code": error.code, "error_facts": error.facts}
             update["is_dead"] = isinstance(error, TooManyAttempts)
+            if isinstance(error, PromptTooLong):  # whoever sent it has it; nobody can answer it
+                update["prompt"] = None
         result = await self._generations.update_one(_owned(generation_id, attempt), {"$set": update})
         return bool(result.matched_count)
 

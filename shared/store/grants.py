@@ -17,7 +17,7 @@ from shared.store.times import moment, now
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`operator_name` is as it was then."""
+    """`operator_name` and `operator_email` are as they were then."""
 
     id: str
     operator_id: str
@@ -29,6 +29,7 @@ class Grant:
     expires_at: datetime
     ended_at: datetime | None = None  # when the operator ended it early
     dismissed_at: datetime | None = None  # when the owner put the notice away
+    operator_email: str = ""  # of grants from before it was kept
 
     @property
     def is_running(self) -> bool:
@@ -56,6 +57,7 @@ class Grants:
                 "_id": grant.id,
                 "operator_id": grant.operator_id,
                 "operator_name": grant.operator_name,
+                "operator_email": grant.operator_email,
                 "owner_id": grant.owner_id,
                 "reason": grant.reason,
                 "minutes": grant.minutes,
@@ -122,6 +124,7 @@ def new_grant(operator: User, owner_id: str, reason: str, minutes: int) -> Grant
         id=new_id(),
         operator_id=operator.id,
         operator_name=operator.name,
+        operator_email=operator.email,
         owner_id=owner_id,
         reason=reason,
         minutes=minutes,
@@ -135,6 +138,7 @@ def _grant(document: Document) -> Grant:
         id=document["_id"],
         operator_id=document["operator_id"],
         operator_name=document["operator_name"],
+        operator_email=document.get("operator_email", ""),
         owner_id=document["owner_id"],
         reason=document["reason"],
         minutes=document["minutes"],

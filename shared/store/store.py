@@ -9,6 +9,7 @@ from shared.store.fairness import Fairness
 from shared.store.generations import Generations
 from shared.store.grants import Grants
 from shared.store.keys import Keys
+from shared.store.personal import PersonalData
 from shared.store.resets import Resets
 from shared.store.second_steps import SecondSteps
 from shared.store.sessions import Sessions
@@ -40,6 +41,7 @@ class Store:
         self.keys = Keys(self._database["keys"])
         self.audit = Audit(self._database["audit"], self._database["audit_heads"])
         self.grants = Grants(self._database["grants"])
+        self.personal = PersonalData(self._database)
 
     async def __aenter__(self) -> Store:
         await self.ping()
@@ -57,6 +59,7 @@ class Store:
             self.keys,
             self.audit,
             self.grants,
+            self.personal,
         ):
             await collection.ensure_indexes()
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from pymongo.errors import DuplicateKeyError
 
@@ -21,6 +22,7 @@ class Credentials:
 
     user: User
     password_hash: bytes
+    password_set_at: float | None = None  # None: with the account
 
 
 class Users:
@@ -30,11 +32,14 @@ class Users:
     @translated
     async def ensure_indexes(self) -> None:
         await self._users.create_index("email", unique=True)
+        await self._users.create_index("deleting_at")
 
     @translated
-    async def create(self, email: str, name: str, password_hash: bytes, role: AccountRole) -> User:
-        """`email` comes normalised. Raises EmailTaken."""
-        user = User(id=new_id(), email=email, name=name, role=role, created_at=moment(now()))
+    async def create(
+        self, email: str, name: str, password_hash: bytes, role: AccountRole, user_id: str | None = None
+    ) -> User:
+        """`email` comes normalised; `user_id`: a new id, where it was told to somebody before. Raises EmailTaken."""
+        user = User(id=user_id or new_id(), email=email, name=name, role=role, created_at=moment(now()))
         document: Document = {
             "_id": user.id,
             "email": user.email,
@@ -52,7 +57,7 @@ class Users:
     @translated
     async def get(self, user_id: str) -> User | None:
         document = await self._users.find_one({"_id": user_id}, _WITHOUT_PASSWORD)
-        return _user(document) if document else None
+        return _user(document) if document and not _is_leaving(document) else None
 
     @translated
     async def by_email(self, email: str) -> User | None:
@@ -64,7 +69,7 @@ class Users:
     async def everyone(self) -> list[User]:
         """Every account, the oldest first."""
         cursor = self._users.find({}, _WITHOUT_PASSWORD).sort("_id", 1)
-        return [_user(document) async for document in cursor]
+        return [_user(document) async for document in cursor if not _is_leaving(document)]
 
     @translated
     async def credentials(self, email: str) -> Credentials | None:
@@ -76,7 +81,7 @@ class Users:
     async def credentials_of(self, user_id: str) -> Credentials | None:
         """The same by id."""
         document = await self._users.find_one({"_id": user_id})
-        return _credentials(document) if document else None
+        return _credentials(document) if document and not _is_leaving(document) else None
 
     @translated
     async def set_name(self, user_id: str, name: str) -> bool:
@@ -89,14 +94,51 @@ class Users:
 
     @translated
     async def set_password(self, user_id: str, password_hash: bytes) -> bool:
-        return await self._set(user_id, password_hash=password_hash)
+        return await self._set(user_id, password_hash=password_hash, password_set_at=now())
+
+    @translated
+    async def renew_hash(self, old: Credentials, new: bytes) -> bool:
+        """Another hash of the same password. False if the password was changed meanwhile."""
+        query = {"_id": old.user.id, "password_set_at": old.password_set_at, "deleting_at": None}
+        return bool((await self._users.update_one(query, {"$set": {"password_hash": new}})).matched_count)
+
+    # How an account ends: everything of the person leaves its document at once, what is stored elsewhere follows
+    # (shared/forgetting.py), and the empty document goes last, so that somebody else can finish if we cannot.
+
+    @translated
+    async def begin_deletion(self, user_id: str) -> bool:
+        """From now on the account looks like an unknown one. False if there is none, or it was begun already."""
+        return await self._set(
+            user_id, email=f"deleted {user_id}", name="", password_hash=b"", role="user", deleting_at=now()
+        )
+
+    @translated
+    async def is_leaving(self, user_id: str) -> bool:
+        """Whether its deletion has begun. False for an unknown one."""
+        document = await self._users.find_one({"_id": user_id}, {"deleting_at": 1})
+        return document is not None and _is_leaving(document)
+
+    @translated
+    async def leaving(self, limit: int) -> dict[str, datetime]:
+        """Accounts whose deletion has begun, and when."""
+        cursor = self._users.find({"deleting_at": {"$gt": 0.0}}, {"deleting_at": 1}).limit(limit)
+        return {document["_id"]: moment(document["deleting_at"]) async for document in cursor}
+
+    @translated
+    async def finish_deletion(self, user_id: str) -> None:
+        await self._users.delete_one({"_id": user_id, "deleting_at": {"$gt": 0.0}})
 
     async def _set(self, user_id: str, **values: object) -> bool:
-        return bool((await self._users.update_one({"_id": user_id}, {"$set": values})).matched_count)
+        query = {"_id": user_id, "deleting_at": None}  # what comes late does not put a person back into it
+        return bool((await self._users.update_one(query, {"$set": values})).matched_count)
+
+
+def _is_leaving(document: Document) -> bool:
+    return document.get("deleting_at") is not None
 
 
 def _credentials(document: Document) -> Credentials:
-    return Credentials(_user(document), bytes(document["password_hash"]))
+    return Credentials(_user(document), bytes(document["password_hash"]), document.get("password_set_at"))
 
 
 def _user(document: Document) -> User:

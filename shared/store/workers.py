@@ -26,6 +26,7 @@ class WorkerStatus:
     service_s: float | None  # how long answers hold a slot, in the mean; None: not measured yet
     answer_tokens: float | None  # how many tokens they take, prompt included
     heartbeat_at: datetime
+    context_length: int | None = None  # tokens; None: an older worker does not tell
 
     @property
     def free(self) -> int:
@@ -51,6 +52,7 @@ class Workers:
         busy: int,
         service_s: float | None = None,
         answer_tokens: float | None = None,
+        context_length: int | None = None,
     ) -> None:
         await self._workers.update_one(
             {"_id": worker_id},
@@ -63,6 +65,7 @@ class Workers:
                     "busy": busy,
                     "service_s": service_s,
                     "answer_tokens": answer_tokens,
+                    "context_length": context_length,
                     "heartbeat_at": now(),
                 }
             },
@@ -98,4 +101,5 @@ def _status(document: Document) -> WorkerStatus:
         service_s=document["service_s"],
         answer_tokens=document["answer_tokens"],
         heartbeat_at=moment(document["heartbeat_at"]),
+        context_length=document.get("context_length"),
     )

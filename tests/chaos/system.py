@@ -219,7 +219,7 @@ def _system(model: Path, directory: Path, logs: Path, plant: str, broker: Rabbit
         "NUNMAL_WEB__BCRYPT_ROUNDS": "4",
         "NUNMAL_WEB__TOKENS_PER_MINUTE": "0",
         "NUNMAL_WEB__TOKENS_PER_DAY": "0",
-        "NUNMAL_WEB__TRIES_PER_ADDRESS": "10000",  # everybody signs up from here
+        "NUNMAL_WEB__SIGN_UPS_PER_ADDRESS": "10000",  # everybody signs up from here
         "NUNMAL_WORKER__THREADS": "1",
         "NUNMAL_WORKER__SLOTS": str(SLOTS),
         "NUNMAL_WORKER__DRAIN_S": "2",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.chat import Message, Origin, Role
+from shared.chat import GenerationState, Message, Origin, Role
+from shared.errors import GenerationCrashed, NunmalError, PromptTooLong
 from shared.ids import new_id
 from shared.store import Store
 from tests.factories import LANE, generation
@@ -47,3 +48,16 @@ async def test_jobs_are_the_users_own_the_last_first(store: Store) -> None:
         await store.generations.add(asked)
 
     assert [job.id for job in await store.generations.latest_jobs("one", 2)] == ids[:0:-1]
+
+
+@pytest.mark.parametrize(("error", "is_kept"), [(PromptTooLong(tokens=9, limit=3), False), (GenerationCrashed(), True)])
+async def test_a_prompt_that_was_too_long_is_not_kept(store: Store, error: NunmalError, is_kept: bool) -> None:
+    asked = generation(prompt="긴 글", origin=Origin.TEXT)
+    await store.generations.add(asked)
+    claimed = await store.generations.claim(LANE, "w")
+    assert claimed is not None
+    await store.generations.finish(claimed.id, claimed.attempt, GenerationState.FAILED, (), "", error)
+
+    found = await store.generations.get(asked.id)
+    assert found is not None
+    assert (found.error_code, found.prompt) == (error.code, "긴 글" if is_kept else None)

@@ -38,7 +38,7 @@ async def test_no_setting_of_ours_reaches_the_process(model: Path, monkeypatch: 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     engine = await start(model)
     try:
-        environment = Path(f"/proc/{engine.pid}/environ").read_bytes()
+        environment = await asyncio.to_thread(Path(f"/proc/{engine.pid}/environ").read_bytes)
     finally:
         await engine.close()
 

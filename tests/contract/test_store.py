@@ -257,7 +257,7 @@ class TestGenerations:
         assert found is not None
         assert (checkpointed.finish_reason, checkpointed.logprobs) == (None, told[:1])
         assert (found.finish_reason, found.logprobs) == ("length", told)
-        (listed,) = await store.generations.of_conversation(turn.conversation_id)
+        (listed,) = await store.generations.of_conversation(turn.conversation_id, turn.user_id)
         assert listed.logprobs is None
 
     async def test_finished_answer_keeps_its_error_and_facts(self, store: Store) -> None:
@@ -335,15 +335,33 @@ class TestGenerations:
 
     async def test_branch_leads_from_the_first_question_to_the_leaf(self, store: Store) -> None:
         conversation_id = new_id()
-        first = generation(conversation_id=conversation_id, question="하나")
-        second = generation(conversation_id=conversation_id, question="둘", parent_id=first.id)
-        sibling = generation(conversation_id=conversation_id, question="다른 둘", parent_id=first.id)
+        whose = {"conversation_id": conversation_id, "user_id": new_id()}
+        first = generation(question="하나", **whose)
+        second = generation(question="둘", parent_id=first.id, **whose)
+        sibling = generation(question="다른 둘", parent_id=first.id, **whose)
         for turn in (first, second, sibling):
             await store.generations.add(turn)
 
-        assert [turn.question for turn in await store.generations.branch(second.id)] == ["하나", "둘"]
-        assert [turn.question for turn in await store.generations.branch(sibling.id)] == ["하나", "다른 둘"]
-        assert await store.generations.branch(new_id()) == []
+        assert [turn.question for turn in await store.generations.branch(second.id, first.user_id)] == ["하나", "둘"]
+        assert [turn.question for turn in await store.generations.branch(sibling.id, first.user_id)] == [
+            "하나",
+            "다른 둘",
+        ]
+        assert await store.generations.branch(new_id(), first.user_id) == []
+
+    async def test_turns_of_somebody_else_look_like_none(self, store: Store) -> None:
+        conversation_id, stranger = new_id(), new_id()
+        turn = generation(conversation_id=conversation_id, question="하나")
+        foreign = generation(conversation_id=conversation_id, question="둘", parent_id=turn.id, user_id=stranger)
+        for written in (turn, foreign):
+            await store.generations.add(written)
+
+        assert await store.generations.branch(turn.id, stranger) == []
+        assert [found.id for found in await store.generations.branch(turn.id, turn.user_id)] == [turn.id]
+        assert await store.generations.of_conversation(conversation_id, new_id()) == []
+        assert [found.id for found in await store.generations.of_conversation(conversation_id, stranger)] == [
+            foreign.id
+        ]
 
     async def test_unfinished_answers_of_a_user_are_counted_up_to_the_limit(self, store: Store) -> None:
         user_id = new_id()

@@ -29,6 +29,7 @@ def environment(store_url: str, rabbit_url: str, tmp_path_factory: pytest.TempPa
         "NUNMAL_SECRET_KEY": "a secret for the tests only, long enough",
         "NUNMAL_MODEL": str(babbling_model(model, max_new_tokens=LONG)),
         "NUNMAL_WORKER__SLOTS": "2",
+        "NUNMAL_WORKER__MAX_NEW_TOKENS": str(LONG),
     }
 
 

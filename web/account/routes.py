@@ -77,7 +77,9 @@ def account_blueprint(
             return await form_page(visitors, "account_password.html", form, error)
         words = visitors.current().words
         letters.tell(user, words, words("mail.notice_password"))
-        return done("password")
+        response = Response(status=303, headers={"Location": "/account?done=password"})
+        visitors.device_cookie.write(response, await accounts.device_cookie(user))
+        return response
 
     @blueprint.post("/account/sessions/<session_id>/end")
     async def end_session(session_id: str) -> ResponseReturnValue:
@@ -127,6 +129,7 @@ def account_blueprint(
             codes = await second_step.switch_on(user, enrolment.sealed, form["code"], clients.current().address)
         except (CodeWrong, LimitReached) as error:
             return await form_page(visitors, "second_step_enrol.html", form, error, enrolment=enrolment)
+        await accounts.end_other_sessions(user, token())  # they came in by one step only
         words = visitors.current().words
         letters.tell(user, words, words("mail.notice_on"))
         return await form_page(visitors, "second_step_codes.html", form, codes=codes)
@@ -143,6 +146,7 @@ def account_blueprint(
         except _REFUSED as error:
             return await second_step_page(form, error)
         await second_step.switch_off(user)
+        await accounts.end_other_sessions(user, token())
         words = visitors.current().words
         letters.tell(user, words, words("mail.notice_off"))
         return done("off")

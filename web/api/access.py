@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from quart import request
 
 from shared.store import Store
 from shared.store.keys import ApiKey
 from web.api.problems import ApiKeyInvalid, ScopeMissing
+from web.security_log import SecurityEvent, note
 
 
 class Callers:
@@ -18,8 +21,12 @@ class Callers:
         kind, _, secret = request.headers.get("Authorization", "").partition(" ")
         key = await self._store.keys.authenticate(secret.strip()) if kind.lower() == "bearer" else None
         if key is None:
+            note(SecurityEvent.KEY_REFUSED)
             raise ApiKeyInvalid
         if scope not in key.scopes:
+            note(SecurityEvent.SCOPE_REFUSED, user_id=key.user_id, key_id=key.id, scope=scope)
             raise ScopeMissing(scope=scope)
-        await self._store.keys.used(key)
+        is_leaving, _ = await asyncio.gather(self._store.users.is_leaving(key.user_id), self._store.keys.used(key))
+        if is_leaving:  # its document goes a moment later
+            raise ApiKeyInvalid
         return key

@@ -33,7 +33,8 @@ _ANY_OBJECT = {"type": "object"}
 
 
 def of_chat(body: ChatCompletionRequest | JobRequest, user_id: str, lane: str) -> list[Generation]:
-    """One for each choice. May take 100 ms: call it in a thread. Raises ParameterInvalid, SchemaUnsupported."""
+    """One for each choice. Raises ParameterInvalid, SchemaUnsupported. With a schema it takes up to 300 ms: call it
+    in a thread then."""
     body.check()
     sampling = replace(
         _sampling(body, body.most_tokens),

@@ -129,7 +129,7 @@ def refusal_of(error: ValidationError, body: Any) -> ParameterInvalid:
 
 def _refusal(path: Sequence[str | int], problem: Mapping[str, Any]) -> ParameterInvalid:
     kind, context, param = str(problem["type"]), problem.get("ctx", {}), _written(path)
-    if kind == UNSUPPORTED or (kind == "literal_error" and problem["input"] in _not_yet(problem["input"])):
+    if kind == UNSUPPORTED or (kind == "literal_error" and _is_known(problem["input"])):
         return ParameterUnsupported(param=param)
     match kind:
         case "missing":
@@ -156,8 +156,9 @@ def _refusal(path: Sequence[str | int], problem: Mapping[str, Any]) -> Parameter
     return ParameterInvalid(param=param)
 
 
-def _not_yet(value: object) -> frozenset[str]:
-    return _NOT_YET if isinstance(value, str) else frozenset()
+def _is_known(value: object) -> bool:
+    """OpenAI's API takes it where it stands."""
+    return isinstance(value, str) and value in _NOT_YET
 
 
 def _path(location: Sequence[str | int], body: Any, *, is_missing: bool) -> list[str | int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 
@@ -18,11 +17,12 @@ from web.api.envelope import PREFIX, Envelopes
 from web.api.job_stream import JobStreams
 from web.api.objects import ApiObject, Job, JobList, Model, ModelList
 from web.api.problems import ModelUnknown, ParameterTooLarge, ParameterTooSmall, ParameterTypeWrong
-from web.api.requests import ChatCompletionRequest, CompletionRequest, JobRequest
+from web.api.requests import ChatCompletionRequest, CompletionRequest, JobRequest, TextFormat
 from web.api.service import ApiService
 from web.api.stream import CompletionStreams
 from web.chat.hub import Hub
 from web.chat.line import Lines, Place
+from web.chat.open_streams import OpenStreams
 from web.chat.stream import StreamTimes, parse_position
 from web.forms import query_value
 
@@ -38,6 +38,7 @@ def api_blueprint(
     lines: Lines,
     envelopes: Envelopes,
     times: StreamTimes,
+    open_streams: OpenStreams,
     document: str,
     *,
     model: str,
@@ -54,7 +55,7 @@ def api_blueprint(
         key = await callers.require("chat")
         body = await read_body(request, ChatCompletionRequest)
         _require_model(body.model, model)
-        turns = await service.submit(await asyncio.to_thread(drafts.of_chat, body, key.user_id, lane))
+        turns = await service.submit(await drafted(body, key.user_id))
         if body.stream:
             return await streamed(turns, bool(body.stream_options and body.stream_options.include_usage))
         return _json(shapes.chat_completion(await streams.whole(turns), model))
@@ -68,6 +69,11 @@ def api_blueprint(
         if body.stream:
             return await streamed(turns, bool(body.stream_options and body.stream_options.include_usage))
         return _json(shapes.text_completion(await streams.whole(turns), model))
+
+    async def drafted(body: ChatCompletionRequest | JobRequest, user_id: str) -> list[Generation]:
+        if body.response_format is None or isinstance(body.response_format, TextFormat):
+            return drafts.of_chat(body, user_id, lane)
+        return await service.checked(user_id, lane, lambda: drafts.of_chat(body, user_id, lane))
 
     async def streamed(turns: list[Generation], with_usage: bool) -> Response:
         return _events(await streams.open(turns, envelopes.language(), with_usage=with_usage))
@@ -88,7 +94,7 @@ def api_blueprint(
         key = await callers.require("jobs")
         body = await read_body(request, JobRequest)
         _require_model(body.model, model)
-        (turn,) = await service.submit(await asyncio.to_thread(drafts.of_chat, body, key.user_id, lane))
+        (turn,) = await service.submit(await drafted(body, key.user_id))
         response = _json(await job(turn), 202)
         response.headers["Location"] = f"{PREFIX}/jobs/{turn.id}"
         return response
@@ -105,9 +111,11 @@ def api_blueprint(
 
     @blueprint.get("/jobs/<name>/stream")
     async def job_stream(name: str) -> ResponseReturnValue:
-        turn = await asked_for(await callers.require("jobs"), name)
+        key = await callers.require("jobs")
+        turn = await asked_for(key, name)
         position = parse_position(request.headers.get("Last-Event-ID") or query_value(request, "from"))
-        return _events(job_streams.events(turn, position, envelopes.language()))
+        events = job_streams.events(turn, position, envelopes.language())
+        return _events(await open_streams.opened(key.user_id, events))
 
     @blueprint.post("/jobs/<name>/cancel")
     async def cancel_job(name: str) -> ResponseReturnValue:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from shared.chat import Generation, GenerationState, Origin
@@ -17,27 +18,35 @@ from shared.errors import (
     PromptTooLong,
     SchemaUnsupported,
     StoreUnavailable,
+    TooBusy,
     TooManyAttempts,
 )
 from shared.ids import is_id
 from shared.store import Store
 from shared.telemetry import fields
 from web.api.drafts import length_of
+from web.api.problems import ParameterTooLong
 from web.cancellation import Cancellation
 from web.chat.admission import Admission
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.5
+_CHECKED_AT_ONCE = 2  # schemas; each keeps a core busy
+_MOST_CHECKS = 20  # under way or waiting
+_TOKEN_CHARACTERS = 16  # in the mean, at most: a prompt with more for each token of the context cannot fit
 _FAILURES = (PromptTooLong, PromptRefused, SchemaUnsupported, GenerationCrashed, TooManyAttempts, DeadlineExceeded)
 
 R = TypeVar("R")
 
 
 class ApiService:
-    """The use cases."""
+    """The use cases. `most_chars`: of one prompt, all its messages together."""
 
-    def __init__(self, store: Store, admission: Admission, cancellation: Cancellation) -> None:
+    def __init__(self, store: Store, admission: Admission, cancellation: Cancellation, *, most_chars: int) -> None:
+        self._most_chars = most_chars
+        self._checkers = ThreadPoolExecutor(_CHECKED_AT_ONCE, thread_name_prefix="schema")
+        self._checks = 0
         self._store = store
         self._admission = admission
         self._cancellation = cancellation
@@ -45,11 +54,24 @@ class ApiService:
 
     async def close(self) -> None:
         """Wait for what was begun for clients that have gone."""
+        self._checkers.shutdown(wait=False, cancel_futures=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def checked(self, user_id: str, lane: str, draft: Callable[[], list[Generation]]) -> list[Generation]:
+        """What `draft` makes while it compiles a schema: in a thread that nothing else waits for, and only for somebody
+        who may ask now. Raises LimitReached, QueueFull, TooBusy, and what `draft` raises."""
+        await self._admission.require_room(user_id, lane)
+        if self._checks >= _MOST_CHECKS:
+            raise TooBusy(retry_after_s=_RETRY_S)
+        self._checks += 1
+        check = asyncio.get_running_loop().run_in_executor(self._checkers, draft)
+        check.add_done_callback(self._checked)  # even if the client has gone: the thread works on
+        return await asyncio.shield(check)
 
     async def submit(self, drafts: list[Generation]) -> list[Generation]:
         """Ask for all of them or none; carried through even if the caller is cancelled (the client left), and then
-        stopped, unless it is a job. Raises LimitReached, QueueFull, StoreUnavailable."""
+        stopped, unless it is a job. Raises ParameterTooLong, LimitReached, QueueFull, StoreUnavailable."""
+        await self._require_short(drafts[0])
         task = self._begin(self._submit(drafts))
         try:
             return await asyncio.shield(task)
@@ -96,6 +118,19 @@ class ApiService:
         if turn.state is GenerationState.FAILED:
             raise failure_of(turn)
         return turn
+
+    async def _require_short(self, draft: Generation) -> None:
+        """Workers count tokens; what cannot fit is not even stored. Raises ParameterTooLong."""
+        length, limit = length_of(draft), self._most_chars
+        context = await self._admission.longest_context(draft.lane)
+        limit = min(limit, context * _TOKEN_CHARACTERS if context else limit)
+        if length > limit:
+            raise ParameterTooLong(param="prompt" if draft.origin is Origin.TEXT else "messages", limit=limit)
+
+    def _checked(self, check: asyncio.Future[list[Generation]]) -> None:
+        self._checks -= 1
+        if not check.cancelled():
+            check.exception()  # told to whoever waits
 
     async def _submit(self, drafts: list[Generation]) -> list[Generation]:
         turns: list[Generation] = []

@@ -6,7 +6,7 @@ import asyncio
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.chat import AccountRole, User
 from shared.errors import (
@@ -18,34 +18,39 @@ from shared.errors import (
     NotFound,
     PasswordGuessable,
     PasswordWrong,
+    TooBusy,
 )
 from shared.store import Store
 from shared.store.sessions import Session
+from shared.store.users import Credentials
 from web.auth.guessable import is_guessable
+from web.auth.known_devices import KnownDevices
 from web.auth.passwords import MOST_BYTES, Passwords, check_bytes, check_length
 from web.auth.second_step import SecondStepService
-from web.auth.throttling import Throttling
+from web.auth.throttling import SIGN_UP, Throttling
 from web.forms import tidy
+from web.security_log import SecurityEvent, note
 from web.session_token import new_token
 
 MOST_EMAIL_CHARACTERS = 254
 MOST_NAME_CHARACTERS = 40
 
+_JUST = timedelta(minutes=10)
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _JOINERS = "\u200c\u200d"  # part of some names and emoji
 
 # What is counted apart: who guesses at one door does not close another one for the account's owner.
-_SIGN_UP = "sign-up"
 _LOG_IN = "log-in"
 _OWN_PASSWORD = "password"  # noqa: S105 - the name of a counter
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The browser and where it is."""
+    """The browser and where it is; `device`: its cookie of known_devices.py, if it has one."""
 
     address: str
     user_agent: str
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Accounts:
         passwords: Passwords,
         throttling: Throttling,
         second_step: SecondStepService,
+        devices: KnownDevices,
         *,
         lifetime: timedelta,
         idle: timedelta,
@@ -73,6 +79,7 @@ class Accounts:
         self._passwords = passwords
         self._throttling = throttling
         self._second_step = second_step
+        self._devices = devices
         self._lifetime = lifetime
         self._idle = idle
 
@@ -80,7 +87,7 @@ class Accounts:
         """Raises EmailInvalid, EmailTaken, NameInvalid, TooManyTries, and what new_password raises."""
         email, name = normal_email(email), normal_name(name)
         password = new_password(password, own=(email, name))
-        await self._throttling.begin(_SIGN_UP, email, client.address)
+        await self._throttling.begin(SIGN_UP, email, client.address)
         password_hash = await self._passwords.hash(password)
         return await self._store.users.create(email, name, password_hash, AccountRole.USER)
 
@@ -92,22 +99,33 @@ class Accounts:
             email, is_email = normal_email(email), True
         except EmailInvalid:
             is_email = False  # nobody's; counted like any other
-        attempt = await self._throttling.begin(_LOG_IN, email, client.address)
         credentials = await self._store.users.credentials(email) if is_email else None
+        device = self._devices.name_in(client.device, credentials)
+        attempt = await self._throttling.begin(_LOG_IN, email, client.address, device)
         password_hash = credentials.password_hash if credentials else None
         if not await self._passwords.is_correct(password, password_hash) or credentials is None:
+            note(SecurityEvent.LOG_IN_REFUSED, user_id=credentials.user.id if credentials else "")
             raise LoginFailed
-        if await self._store.second_steps.is_on(credentials.user.id):
-            return LogIn(credentials.user, self._second_step.half_way(credentials.user, credentials.password_hash))
+        user, password_hash = credentials.user, await self._renewed(credentials, password)
+        if await self._store.second_steps.is_on(user.id):
+            return LogIn(user, self._second_step.half_way(user, password_hash))
         await attempt.succeeded()
-        return LogIn(credentials.user)
+        note(SecurityEvent.LOGGED_IN, user_id=user.id)
+        return LogIn(user)
 
     async def finish_log_in(self, half_way: str, code: str, client: Client) -> User:
         """The second step. Raises LinkEnded (too late), CodeWrong, TooManyTries."""
         user = await self._second_step.whose(half_way)
         await self._second_step.check(user, code, client.address)
-        await self._throttling.forget(_LOG_IN, user.email)
+        device = self._devices.name_in(client.device, await self._store.users.credentials_of(user.id))
+        await self._throttling.succeeded(_LOG_IN, user.email, client.address, device)
+        note(SecurityEvent.LOGGED_IN, user_id=user.id, second_step="yes")
         return user
+
+    async def device_cookie(self, user: User) -> str:
+        """What makes this browser known to the account from now on; "" if the account is gone."""
+        credentials = await self._store.users.credentials_of(user.id)
+        return self._devices.cookie_for(credentials) if credentials else ""
 
     async def open_session(self, user: User, replacing: str, client: Client) -> str:
         """A new session token; the one the browser came with (`replacing`) is worth nothing from now on."""
@@ -125,6 +143,11 @@ class Accounts:
 
     async def sessions(self, user: User, token: str) -> list[Session]:
         return await self._store.sessions.of(user.id, token)
+
+    async def has_just_logged_in(self, user: User, token: str) -> bool:
+        """Within ten minutes, in this browser."""
+        since = datetime.now(UTC) - _JUST
+        return any(session.is_this and session.begun_at > since for session in await self.sessions(user, token))
 
     async def end_session(self, user: User, session_id: str) -> None:
         """Raises NotFound, for somebody else's too."""
@@ -151,6 +174,7 @@ class Accounts:
         attempt = await self._throttling.begin(_OWN_PASSWORD, user.id, client.address)
         credentials = await self._store.users.credentials_of(user.id)
         if credentials is None or not await self._passwords.is_correct(password, credentials.password_hash):
+            note(SecurityEvent.PASSWORD_REFUSED, user_id=user.id)
             raise PasswordWrong
         await attempt.succeeded()
 
@@ -169,6 +193,17 @@ class Accounts:
         await self._store.users.set_password(user.id, await self._passwords.hash(password))
         await self._store.resets.revoke_all(user.id)
         await self._throttling.forget(_LOG_IN, user.email)
+
+    async def _renewed(self, credentials: Credentials, password: str) -> bytes:
+        """The hash of a password that was right, after making it anew if it has another cost than new ones."""
+        old = credentials.password_hash
+        if self._passwords.has_todays_cost(old):
+            return old
+        try:
+            new = await self._passwords.hash_again(password)
+        except TooBusy:  # the next log-in will do
+            return old
+        return new if await self._store.users.renew_hash(credentials, new) else old
 
 
 def new_password(password: str, own: tuple[str, ...]) -> str:

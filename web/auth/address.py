@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from quart import Request
 
+from shared.telemetry import fields
+
+log = logging.getLogger(__name__)
+
 _MOST_HOPS = 20  # read from the right
+_SETTING = "NUNMAL_WEB__TRUSTED_PROXIES"
 _HOUSEHOLD_BITS = 64  # an IPv6 subscriber has a whole network
 
 _Address = IPv4Address | IPv6Address
@@ -19,6 +25,7 @@ class ClientAddresses:
     def __init__(self, trusted_proxies: str) -> None:
         names = [name.strip() for name in trusted_proxies.split(",")]
         self._trusted = tuple(ip_network(name, strict=False) for name in names if name)
+        self._has_warned = False
 
     def of(self, request: Request) -> str:
         """The client's address as text; "" if there is none, as on a local socket."""
@@ -27,6 +34,10 @@ class ClientAddresses:
     def behind(self, peer: str, forwarded_for: Sequence[str]) -> str:
         """The right-most address that is no trusted proxy; the last one that is, where nothing better is said."""
         client = _parse(peer)
+        if forwarded_for and not self._has_warned and not (client and self._is_trusted(client)):
+            # Once: a forgotten setting makes all people one address, and a stranger's header must not fill the log.
+            log.warning("forwarded_for_not_trusted", extra=fields(peer=str(client or ""), setting=_SETTING))
+            self._has_warned = True
         hops = ",".join(forwarded_for).rsplit(",", _MOST_HOPS)[-_MOST_HOPS:] if forwarded_for else []
         while client is not None and hops and self._is_trusted(client):
             hop = _parse(hops.pop())

@@ -6,11 +6,16 @@ from quart import request
 
 from web.auth.accounts import Client
 from web.auth.address import ClientAddresses
+from web.security import Cookie
 
 
 class Clients:
-    def __init__(self, addresses: ClientAddresses) -> None:
+    def __init__(self, addresses: ClientAddresses, device_cookie: Cookie) -> None:
         self._addresses = addresses
+        self._device_cookie = device_cookie
+
+    def address(self) -> str:
+        return self._addresses.of(request)
 
     def current(self) -> Client:
-        return Client(self._addresses.of(request), request.headers.get("User-Agent", ""))
+        return Client(self.address(), request.headers.get("User-Agent", ""), self._device_cookie.read(request))

@@ -18,3 +18,11 @@ class AccountLetters:
             return Letter(user.email, words("mail.notice_subject"), words("mail.notice", sentence=sentence))
 
         self._outbox.post(letter)
+
+    def farewell(self, user: User, words: Words) -> None:
+        """The account is gone; the same in all else."""
+
+        async def letter() -> Letter:
+            return Letter(user.email, words("mail.deleted_subject"), words("mail.deleted"))
+
+        self._outbox.post(letter)

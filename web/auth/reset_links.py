@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.audit import AuditAction
 from shared.chat import User
 from shared.errors import LinkEnded
 from shared.store import Store
 from shared.store.resets import Reset
 from web.auth.accounts import Accounts, Client, new_password, normal_email
+from web.auth.known_devices import KnownDevices
 from web.auth.letters import AccountLetters
 from web.auth.throttling import Throttling
 from web.mail import Letter, Outbox
@@ -33,11 +35,19 @@ class ResetLinks:
     """`public_url`: what links in letters begin with; never the Host header, which the sender of a request chooses."""
 
     def __init__(
-        self, store: Store, accounts: Accounts, throttling: Throttling, outbox: Outbox, *, public_url: str
+        self,
+        store: Store,
+        accounts: Accounts,
+        throttling: Throttling,
+        devices: KnownDevices,
+        outbox: Outbox,
+        *,
+        public_url: str,
     ) -> None:
         self._store = store
         self._accounts = accounts
         self._throttling = throttling
+        self._devices = devices
         self._outbox = outbox
         self._letters = AccountLetters(outbox)
         self._public_url = public_url
@@ -45,7 +55,10 @@ class ResetLinks:
     async def ask(self, email: str, client: Client, words: Words) -> None:
         """Send a link if there is such an account. Raises EmailInvalid, TooManyTries."""
         email = normal_email(email)
-        await self._throttling.begin(_TRIES, email, client.address)
+        # Only a browser that shows a cookie waits for the store, for unknown addresses as long as for known ones.
+        credentials = await self._store.users.credentials(email) if client.device else None
+        device = self._devices.name_in(client.device, credentials)
+        await self._throttling.begin(_TRIES, email, client.address, device)
 
         async def letter() -> Letter | None:
             user = await self._store.users.by_email(email)
@@ -62,7 +75,9 @@ class ResetLinks:
         await self._open(token)
 
     async def choose(self, token: str, password: str, words: Words) -> None:
-        """Set the new password, end all sessions and tell the account's owner, once.
+        """Set the new password, end all sessions, revoke all API keys and tell the account's owner, once.
+
+        The keys too: whoever had the account before may have made them, and would keep it by them.
 
         Raises LinkEnded; and what new_password raises, after which the link is still good.
         """
@@ -74,7 +89,13 @@ class ResetLinks:
             await self._store.second_steps.switch_off(opened.user.id)
         await self._accounts.set_password(opened.user, password)
         await self._accounts.end_all_sessions(opened.user)
-        self._letters.tell(opened.user, words, words("mail.notice_password"))
+        await self._revoke_keys(opened.user)
+        self._letters.tell(opened.user, words, words("mail.notice_reset"))
+
+    async def _revoke_keys(self, user: User) -> None:
+        for key in await self._store.keys.of_user(user.id):
+            if await self._store.keys.revoke(key.id, user.id):
+                await self._store.audit.append(user.id, AuditAction.KEY_REVOKED, key.id, owner=user.id)
 
     async def _open(self, token: str) -> _Opened:
         reset = await self._store.resets.find(token)

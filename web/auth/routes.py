@@ -33,6 +33,13 @@ def auth_blueprint(
         response = _redirect(local_path(path) or _HOME)
         visitors.session_cookie.write(response, token)
         visitors.visitor_cookie.forget(response)
+        visitors.device_cookie.write(response, await accounts.device_cookie(user))
+        return response
+
+    @blueprint.after_request
+    async def keep_links_here(response: Response) -> Response:
+        if request.path.startswith("/reset/"):  # a link's address is a secret until it is used
+            response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
     @blueprint.get("/signup")

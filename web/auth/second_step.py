@@ -20,6 +20,7 @@ from shared.errors import CodeWrong, LinkEnded, SecondStepChanged
 from shared.store import Store
 from web.auth.sealing import Digest, Seal
 from web.auth.throttling import Throttling
+from web.security_log import SecurityEvent, note
 
 _ISSUER = "Nunmal"
 _ENROL_WITHIN_S = 900
@@ -72,6 +73,7 @@ class SecondStepService:
         attempt = await self._throttling.begin(_TRIES, user.id, address)
         timecode = _timecode(secret, _normal(code))
         if timecode is None:
+            note(SecurityEvent.CODE_REFUSED, user_id=user.id)
             raise CodeWrong
         await attempt.succeeded()
         codes = ["".join(secrets.choice(_CODE_ALPHABET) for _ in range(_CODE_LETTERS)) for _ in range(_CODES)]
@@ -84,6 +86,7 @@ class SecondStepService:
         """Uses the code up. Raises CodeWrong, TooManyTries."""
         attempt = await self._throttling.begin(_TRIES, user.id, address)
         if not await self._is_good(user, _normal(code)):
+            note(SecurityEvent.CODE_REFUSED, user_id=user.id)
             raise CodeWrong
         await attempt.succeeded()
 
@@ -110,7 +113,12 @@ class SecondStepService:
         opened = self._secrets.open(step.sealed_secret) if step else None
         owner, _, secret = (opened or "").partition(" ")
         timecode = _timecode(secret, code) if owner == user.id else None
-        return timecode is not None and await self._store.second_steps.use_timecode(user.id, timecode)
+        if timecode is None:
+            return False
+        if not await self._store.second_steps.use_timecode(user.id, timecode):
+            note(SecurityEvent.CODE_REUSED, user_id=user.id)  # somebody looked over a shoulder, or is between us
+            return False
+        return True
 
     def _enrolment(self, user: User, secret: str, sealed: str = "") -> Enrolment:
         address = pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name=_ISSUER)

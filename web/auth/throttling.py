@@ -7,6 +7,9 @@ nobody guesses more often than that, and nobody is kept out of their own account
 time. A log-in forgets its account's counter; the address gets this try back, and keeps those that failed. A new
 password by a reset link forgets the account's counter too.
 
+A browser that has logged in to an account before has a counter of its own there (known_devices.py), so that strangers
+cannot keep its owner out.
+
 An unknown account is counted like any other.
 """
 
@@ -21,7 +24,9 @@ from datetime import UTC, datetime, timedelta
 from shared.errors import TooManyTries
 from shared.store.throttle import Throttle, Tries
 from web.auth.address import counted_address
+from web.security_log import SecurityEvent, note
 
+SIGN_UP = "sign-up"  # the kind of try that is counted more tightly
 _FIRST_WAIT_S = 5.0
 _HOUR_S = 3600.0
 _MOST_DOUBLINGS = 32
@@ -35,7 +40,11 @@ class TryLimits:
 
     per_account: int = 5
     per_address: int = 100
+    sign_ups_per_address: int = 10  # fewer: every account has limits of its own
     longest_wait_s: float = 900.0
+
+    def of_address(self, kind: str) -> int:
+        return self.sign_ups_per_address if kind == SIGN_UP else self.per_address
 
 
 class Attempt:
@@ -56,20 +65,20 @@ class Throttling:
         self._throttle = throttle
         self._limits = limits
 
-    async def begin(self, kind: str, account: str, address: str) -> Attempt:
-        """Count a try of this kind at an account (its e-mail or id) from an address.
+    async def begin(self, kind: str, account: str, address: str, device: str = "") -> Attempt:
+        """Count a try of this kind at an account (its e-mail or id) from an address; `device`: a browser it knows.
 
         Raises TooManyTries: not yet; fact: retry_after_s.
         """
-        address_key = _key(kind, "address", counted_address(address))
-        attempt = Attempt(self._throttle, _key(kind, "account", account), address_key)
-        pending = {attempt.account_key: self._limits.per_account, address_key: self._limits.per_address}
+        attempt = self._attempt(kind, account, address, device)
+        pending = {attempt.account_key: self._limits.per_account, attempt.address_key: self._limits.of_address(kind)}
         for _ in range(_MOST_RIVALS):
             now = datetime.now(UTC)
             found = await self._throttle.read(pending)
             counters = {key: found.get(key, Tries(0.0, now)) for key in pending}
             wait = max(wait_s(counters[key], now, free, self._limits.longest_wait_s) for key, free in pending.items())
             if wait > 0:
+                note(SecurityEvent.TRY_THROTTLED, door=kind)
                 raise TooManyTries(retry_after_s=wait)
             written = await asyncio.gather(
                 *(self._count(key, counters[key], now, free) for key, free in pending.items())
@@ -79,9 +88,17 @@ class Throttling:
                 return attempt
         raise TooManyTries(retry_after_s=_RIVALS_WAIT_S)
 
+    async def succeeded(self, kind: str, account: str, address: str, device: str = "") -> None:
+        """A try that was begun in an earlier request was no guess."""
+        await self._attempt(kind, account, address, device).succeeded()
+
     async def forget(self, kind: str, account: str) -> None:
         """The account's owner has shown who they are in another way."""
         await self._throttle.forget(_key(kind, "account", account))
+
+    def _attempt(self, kind: str, account: str, address: str, device: str) -> Attempt:
+        account_key = _key(kind, "device", f"{account}\0{device}") if device else _key(kind, "account", account)
+        return Attempt(self._throttle, account_key, _key(kind, "address", counted_address(address)))
 
     async def _count(self, key: str, tries: Tries, now: datetime, free: int) -> bool:
         counted = one_more(tries, now, free)

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from shared.broker.base import Broker
 from shared.chat import Generation
-from shared.errors import BrokerUnavailable, QueueFull
+from shared.errors import BrokerUnavailable, QueueFull, TooManyAnswers
 from shared.messages import GenerateReply
 from shared.store import Store
 from shared.telemetry import fields
 from web.chat.hub import Hub
 from web.chat.limits import Limits, moved_on_s
-from web.chat.line import Lines, rank_of
+from web.chat.line import Line, Lines, rank_of
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,17 @@ class Admission:
         self._lines = lines
         self._limits = limits
         self._hub = hub
+        self._entering: Counter[str] = Counter()  # of each lane: passed the limits, not yet in line
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # of each person who asks now
+
+    async def require_room(self, user_id: str, lane: str) -> None:
+        """Before work is done for a question that `admit` would refuse. Raises LimitReached, QueueFull."""
+        await self._limits.require_room(user_id, await self._lines.of(lane), self._entering[lane])
+
+    async def longest_context(self, lane: str) -> int | None:
+        """Of the lane's workers, in tokens; None if nobody tells."""
+        known = [worker.context_length for worker in (await self._lines.of(lane)).workers if worker.context_length]
+        return max(known, default=None)
 
     async def admit(self, draft: Generation, length: int, provided: Awaitable[None] | None = None) -> Generation | None:
         """Write the question, with its place in the lane; None if one with this id was written before. Then place it
@@ -42,28 +55,55 @@ class Admission:
         no tag, cost, forecast or listeners. `provided`: raises if it must not be asked now.
         Raises LimitReached, QueueFull, and what `provided` raises: nothing was kept.
         """
+        async with self._turns.setdefault(draft.user_id, asyncio.Lock()):  # so that each is seen by the next
+            return await self._admit(draft, length, provided)
+
+    async def _admit(self, draft: Generation, length: int, provided: Awaitable[None] | None) -> Generation | None:
         line = await self._lines.of(draft.lane)
+        self._entering[draft.lane] += 1
+        try:
+            return await self._enter(draft, length, provided, line)
+        finally:
+            self._entering[draft.lane] -= 1
+
+    async def _enter(
+        self, draft: Generation, length: int, provided: Awaitable[None] | None, line: Line
+    ) -> Generation | None:
+        others = self._entering[draft.lane] - 1
         cost = length + min(line.answer_tokens or _UNMEASURED_TOKENS, draft.sampling.max_new_tokens or float("inf"))
         tag, refusal = await asyncio.gather(
             self._store.fairness.start_tag(draft.lane, draft.user_id, cost, line.virtual_time),
-            _error_of(self._limits.require_room(draft.user_id, line), provided),
+            _error_of(self._limits.require_room(draft.user_id, line, others), provided),
         )
-        is_new = False
+        is_new = is_kept = False
         try:
             if refusal:
                 raise refusal
             turn = replace(draft, tag=tag, cost=cost, listeners=(self._hub.node_id,))
             place = line.place(rank_of(turn))
             turn = replace(turn, forecast_s=place.wait_s)
-            is_new = await self._store.generations.add(turn)
+            is_new = is_kept = await self._store.generations.add(turn)
+            if is_new:
+                is_kept = await self._is_within_limit(turn, line)
         finally:
-            if not is_new:
+            if not is_kept:
                 await self._store.fairness.correct(draft.lane, draft.user_id, -cost)
         if not is_new:
             return None
         self._lines.join(turn)
         self._hub.expect(turn, place)
         return turn
+
+    async def _is_within_limit(self, turn: Generation, line: Line) -> bool:
+        """Other nodes may have let this person in at the same time. All who find too many go: the limit holds whatever
+        their order is, and who comes again finds room. Raises TooManyAnswers after removing it."""
+        try:
+            await self._limits.require_no_more(turn.user_id, line)
+        except TooManyAnswers:
+            if await self.withdraw(turn):
+                raise
+            await self._store.generations.request_cancel(turn.id, turn.user_id)  # a worker was quicker
+        return True
 
     async def send_permit(self, turn: Generation) -> None:
         """Let a worker claim it. Raises QueueFull after removing it, unless a worker that was free has it already."""

@@ -7,6 +7,7 @@ number is limited too.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,7 @@ from web.chat.line import Line
 
 _UNMEASURED_S = 5.0  # to wait where nothing has been measured yet
 _MINUTE_S = 60.0
+_RESERVE = 0.1  # of the waiting room, above its mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,15 @@ class Limits:
         self._store = store
         self._settings = settings
 
-    async def require_room(self, user_id: str, line: Line) -> None:
-        """For one more question.
+    async def require_room(self, user_id: str, line: Line, entering: int = 0) -> None:
+        """For one more question, with so many `entering` that the line does not show yet. Above its mark the waiting
+        room has places for those who have no question yet: nobody alone can shut out all others.
 
         Raises: QueueFull, TooManyAnswers, TokensPerMinuteExceeded, TokensPerDayExceeded; facts: retry_after_s.
         """
         settings, now = self._settings, datetime.now(UTC)
-        if len(line.waiting) >= settings.waiting_room:
+        waiting, reserve = len(line.waiting) + entering, math.ceil(settings.waiting_room * _RESERVE)
+        if waiting >= settings.waiting_room + reserve:
             raise QueueFull(retry_after_s=moved_on_s(line))
         answers, used = await asyncio.gather(
             self._store.generations.unfinished_of_user(user_id, settings.answers_per_user),
@@ -48,12 +52,21 @@ class Limits:
         )
         if answers >= settings.answers_per_user:
             raise TooManyAnswers(limit=settings.answers_per_user, retry_after_s=_one_ended_s(line, answers))
+        if answers and waiting >= settings.waiting_room:
+            raise QueueFull(retry_after_s=moved_on_s(line))
         wait_s = minute_wait_s(used, settings.tokens_per_minute, now)
         if wait_s > 0:
             raise TokensPerMinuteExceeded(limit=settings.tokens_per_minute, retry_after_s=wait_s)
         if settings.tokens_per_day and used.today >= settings.tokens_per_day:
             rest_s = (_next_day(now) - now).total_seconds()
             raise TokensPerDayExceeded(limit=settings.tokens_per_day, retry_after_s=rest_s)
+
+    async def require_no_more(self, user_id: str, line: Line) -> None:
+        """After a question was written: raises TooManyAnswers if others came between, here or at another node."""
+        limit = self._settings.answers_per_user
+        answers = await self._store.generations.unfinished_of_user(user_id, limit + 1)
+        if answers > limit:
+            raise TooManyAnswers(limit=limit, retry_after_s=_one_ended_s(line, answers))
 
     async def of(self, user_id: str) -> list[Allowance]:
         """For the person to see: answers at once, tokens of the last minute, tokens of the day."""

@@ -7,7 +7,9 @@ There are no reference definitions (`[x]: address`), so a block means the same a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import nh3
@@ -15,10 +17,11 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
-from pygments import highlight as pygments_highlight
+from pygments import format as pygments_format
 from pygments.formatters import HtmlFormatter
+from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
-from pygments.util import ClassNotFound
+from pygments.token import _TokenType
 
 from web.chat.emphasis import cjk_emphasis
 
@@ -38,14 +41,40 @@ _ATTRIBUTES = {
     "td": {"class"},
 }
 LONG = 20_000  # code points; longer text is parsed and rendered in a thread
-_LONGEST_HIGHLIGHT = 20_000  # characters of code
+# Pygments' lexers take quadratic time for some texts, most of them for more than these (`java`: 2.5 s for 4,000 line
+# breaks), so that only a few are used, for short blocks, and none for longer than a moment.
+_LANGUAGES = frozenset(
+    {
+        *(
+            "bash",
+            "c",
+            "c++",
+            "cpp",
+            "css",
+            "diff",
+            "go",
+            "golang",
+            "html",
+            "ini",
+            "javascript",
+            "js",
+            "json",
+            "kotlin",
+        ),
+        *("py", "python", "rs", "rust", "sh", "sql", "toml", "ts", "typescript", "xml", "yaml", "yml"),
+    }
+)
+_LONGEST_HIGHLIGHT = 4_000  # characters of one block of code
+_LONGEST_CODE = 20_000  # characters of all blocks of one answer that are highlighted
+_LONGEST_S = 0.2  # of the processor, for all blocks of one answer
+_WORK = "nunmal_highlighting"
 _FORMATTER: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
 
 
 def render(text: str) -> str:
     """Safe HTML of a whole answer or of one of its blocks."""
     return nh3.clean(
-        str(_MARKDOWN.render(text)),
+        str(_MARKDOWN.render(text, {_WORK: _Work()})),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         url_schemes=_SCHEMES,
@@ -73,7 +102,7 @@ class _Renderer(RendererHTML):
     def fence(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[index]
         language = token.info.split()[0] if token.info.split() else ""
-        return f'<pre><code class="code">{_highlighted(token.content, language)}</code></pre>\n'
+        return f'<pre><code class="code">{_highlighted(token.content, language, env[_WORK])}</code></pre>\n'
 
     def th_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return _cell(tokens[index])
@@ -88,14 +117,39 @@ def _cell(token: Token) -> str:
     return f'<{token.tag} class="{alignment}">' if alignment in ("center", "right") else f"<{token.tag}>"
 
 
-def _highlighted(code: str, language: str) -> str:
-    if not language or len(code) > _LONGEST_HIGHLIGHT:
+@dataclass(slots=True)
+class _Work:
+    """What highlighting one answer may still take."""
+
+    characters: int = _LONGEST_CODE
+    seconds: float = _LONGEST_S
+
+
+class _TooSlow(Exception):
+    """This code takes its lexer too long."""
+
+
+def _highlighted(code: str, language: str, work: _Work) -> str:
+    """Plain if the language is none of ours, or if it is too long or takes too long."""
+    if language not in _LANGUAGES or len(code) > min(_LONGEST_HIGHLIGHT, work.characters):
         return _escape(code)
+    work.characters -= len(code)
+    lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    started = time.thread_time()
     try:
-        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
+        return str(pygments_format(_in_time(lexer, code, started + work.seconds), _FORMATTER))
+    except _TooSlow:
         return _escape(code)
-    return str(pygments_highlight(code, lexer, _FORMATTER))
+    finally:
+        work.seconds -= time.thread_time() - started
+
+
+def _in_time(lexer: Lexer, code: str, until: float) -> Iterator[tuple[_TokenType, str]]:
+    """The tokens of this code. Raises _TooSlow when this thread has worked until then."""
+    for token in lexer.get_tokens(code):
+        if time.thread_time() > until:
+            raise _TooSlow
+        yield token
 
 
 def _escape(text: str) -> str:

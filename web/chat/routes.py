@@ -9,6 +9,7 @@ from shared.chat import User
 from shared.errors import Busy, InputError, LimitReached, NunmalError, QueueFull
 from shared.ids import new_id
 from web.chat.hub import Hub
+from web.chat.open_streams import OpenStreams
 from web.chat.service import ChatService, OpenConversation
 from web.chat.stream import StreamTimes, answer_events, parse_position
 from web.chat.titles import MOST_TITLE_CHARACTERS
@@ -19,7 +20,12 @@ from web.visitor import Visitors
 
 
 def chat_blueprint(
-    service: ChatService, transcripts: Transcripts, hub: Hub, visitors: Visitors, times: StreamTimes
+    service: ChatService,
+    transcripts: Transcripts,
+    hub: Hub,
+    visitors: Visitors,
+    times: StreamTimes,
+    open_streams: OpenStreams,
 ) -> Blueprint:
     blueprint = Blueprint("chat", __name__, url_prefix="/chat")
 
@@ -48,7 +54,7 @@ def chat_blueprint(
 
     async def ask(conversation_id: str | None) -> ResponseReturnValue:
         user = visitors.require_user()
-        form = await visitors.checked_form()
+        form = await visitors.checked_form(is_long=True)
         opened = await service.open(user, conversation_id) if conversation_id else None
         try:
             generation = await service.ask(user, conversation_id, form["generation_id"], form["message"])
@@ -107,12 +113,13 @@ def chat_blueprint(
         return redirect("/chat", 303)
 
     @blueprint.get("/<conversation_id>/stream/<generation_id>")
-    async def stream(conversation_id: str, generation_id: str) -> ResponseReturnValue:
+    async def answer(conversation_id: str, generation_id: str) -> ResponseReturnValue:
         user = visitors.require_user()
         await service.watchable(user, conversation_id, generation_id)
         position = parse_position(request.headers.get("Last-Event-ID") or query_value(request, "from"))
         events = answer_events(hub, generation_id, position, visitors.current().words, times)
-        response = Response(events, content_type="text/event-stream; charset=utf-8")
+        stream = await open_streams.opened(user.id, events)
+        response = Response(stream, content_type="text/event-stream; charset=utf-8")
         response.headers["X-Accel-Buffering"] = "no"
         response.timeout = None
         return response

@@ -12,10 +12,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.broker.base import Broker
 from shared.chat import Conversation, Generation, GenerationState, User
 from shared.errors import (
-    BrokerUnavailable,
     Busy,
     LimitReached,
     MessageEmpty,
@@ -25,9 +23,9 @@ from shared.errors import (
     QueueFull,
 )
 from shared.ids import is_id, new_id
-from shared.messages import CancelGeneration, GenerationChanged
 from shared.store import Store
 from shared.telemetry import fields
+from web.cancellation import Cancellation
 from web.chat.admission import Admission
 from web.chat.hub import Hub
 from web.chat.titles import title_of
@@ -48,11 +46,18 @@ class ChatService:
     """The use cases. `lane`: where questions are queued. `most_chars`: of one message."""
 
     def __init__(
-        self, store: Store, broker: Broker, admission: Admission, hub: Hub, *, lane: str, most_chars: int
+        self,
+        store: Store,
+        admission: Admission,
+        cancellation: Cancellation,
+        hub: Hub,
+        *,
+        lane: str,
+        most_chars: int,
     ) -> None:
         self._store = store
-        self._broker = broker
         self._admission = admission
+        self._cancellation = cancellation
         self._hub = hub
         self._lane = lane
         self._most_chars = most_chars
@@ -68,7 +73,7 @@ class ChatService:
     async def open(self, user: User, conversation_id: str) -> OpenConversation:
         """Raises NotFound, for a foreign conversation too."""
         conversation = await self._get(user, conversation_id)
-        turns = await self._store.generations.branch(conversation.leaf_id) if conversation.leaf_id else []
+        turns = await self._store.generations.branch(conversation.leaf_id, user.id) if conversation.leaf_id else []
         return OpenConversation(conversation, turns)
 
     async def watchable(self, user: User, conversation_id: str, generation_id: str) -> None:
@@ -104,11 +109,14 @@ class ChatService:
         """Stop the conversation's last answer. Raises NotFound."""
         conversation = await self._get(user, conversation_id)
         if conversation.leaf_id:
-            await self._cancel(user, conversation.leaf_id)
+            await self._cancellation.cancel(user.id, conversation.leaf_id)
 
     async def rename(self, user: User, conversation_id: str, title: str) -> None:
         """An empty title changes nothing. Raises NotFound, MessageInvalid."""
-        title = title_of(tidy(title, self._most_chars))
+        title = tidy(title, self._most_chars)
+        if len(title) > self._most_chars:
+            raise MessageInvalid
+        title = title_of(title)
         await self._get(user, conversation_id)
         if title:
             await self._store.conversations.rename(conversation_id, user.id, title)
@@ -116,9 +124,9 @@ class ChatService:
     async def delete(self, user: User, conversation_id: str) -> None:
         """Stop what runs, then forget the conversation and its turns. Raises NotFound."""
         await self._get(user, conversation_id)
-        for turn in await self._store.generations.of_conversation(conversation_id):
+        for turn in await self._store.generations.of_conversation(conversation_id, user.id):
             if not turn.state.is_final:
-                await self._cancel(user, turn.id)
+                await self._cancellation.cancel(user.id, turn.id)
         await self._store.conversations.delete(conversation_id, user.id)
         await self._store.generations.remove_conversation(conversation_id)
 
@@ -191,8 +199,7 @@ class ChatService:
             await conversations.create(turn.conversation_id, turn.user_id, title, turn.id)
         elif is_new and not await conversations.move_leaf(turn.conversation_id, turn.user_id, turn.parent_id, turn.id):
             if not await self._admission.withdraw(turn):
-                await self._store.generations.request_cancel(turn.id, turn.user_id)
-                await self._broadcast_cancel(turn.id)
+                await self._cancellation.cancel(turn.user_id, turn.id)
             raise Busy
 
     async def _unplace(self, turn: Generation) -> None:
@@ -203,28 +210,6 @@ class ChatService:
         else:
             assert turn.parent_id is not None  # only the first turn of a conversation has no parent
             await conversations.move_leaf(turn.conversation_id, turn.user_id, turn.id, turn.parent_id)
-
-    async def _cancel(self, user: User, generation_id: str) -> None:
-        generation = await self._store.generations.request_cancel(generation_id, user.id)
-        if generation is None:
-            return
-        if not generation.state.is_final:
-            await self._broadcast_cancel(generation_id)
-            return
-        message = GenerationChanged(
-            generation_id=generation_id, attempt=generation.attempt, state=generation.state.value
-        )
-        for node_id in generation.listeners:
-            try:
-                await self._broker.publish_to_node(node_id, message)
-            except BrokerUnavailable:
-                return  # its streams look at the store by themselves
-
-    async def _broadcast_cancel(self, generation_id: str) -> None:
-        try:
-            await self._broker.publish_control(CancelGeneration(generation_id=generation_id), None)
-        except BrokerUnavailable:
-            log.warning("cancel_not_sent", extra=fields(generation_id=generation_id))
 
 
 def _begins_conversation(turn: Generation) -> bool:

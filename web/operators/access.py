@@ -1,6 +1,7 @@
 """Break-glass: how an operator comes to read somebody's conversations. No HTTP here.
 
-Operators have no other way. A grant is for one person, for a reason and for minutes; it can only read, it ends by
+Operators have no other way, and none without a second step: password and code are asked for again at each grant.
+A grant is for one person, for a reason and for minutes; it can only read, it ends by
 itself, and the owner is told. Nothing is handed out before its record is in the audit chain.
 """
 
@@ -11,17 +12,35 @@ from dataclasses import dataclass
 
 from shared.audit import AuditAction
 from shared.chat import Conversation, User
-from shared.errors import AccountUnknown, EmailInvalid, GrantEnded, InputError, NotFound, ReasonInvalid
+from shared.errors import (
+    AccountUnknown,
+    EmailInvalid,
+    GrantEnded,
+    InputError,
+    NotFound,
+    ReasonInvalid,
+    SecondStepRequired,
+)
 from shared.ids import is_id
 from shared.store import Store
 from shared.store.grants import Grant, new_grant
-from web.auth.accounts import normal_email
+from web.auth.accounts import Accounts, Client, normal_email
+from web.auth.second_step import SecondStepService
 from web.chat.service import ChatService, OpenConversation
 from web.forms import tidy
 
 MINUTES = (5, 15, 60)
 LEAST_REASON_CHARACTERS = 10
 MOST_REASON_CHARACTERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That it is the operator who asks, and not somebody at their browser."""
+
+    password: str
+    code: str
+    client: Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +54,40 @@ class OpenGrant:
 class Access:
     """What an operator can do. Who calls has checked that `operator` is one."""
 
-    def __init__(self, store: Store, chat: ChatService) -> None:
+    def __init__(self, store: Store, chat: ChatService, accounts: Accounts, second_step: SecondStepService) -> None:
         self._store = store
         self._chat = chat
+        self._accounts = accounts
+        self._second_step = second_step
+
+    async def require_second_step(self, operator: User) -> None:
+        """Raises SecondStepRequired."""
+        if not await self._store.second_steps.is_on(operator.id):
+            raise SecondStepRequired
 
     async def of(self, operator: User) -> list[Grant]:
         """The operator's own grants, the last first."""
         return await self._store.grants.of_operator(operator.id)
 
-    async def begin(self, operator: User, email: str, reason: str, minutes: str) -> Grant:
-        """Raises AccountUnknown, ReasonInvalid, MessageInvalid, and InputError for another number of minutes."""
+    async def begin(self, operator: User, email: str, reason: str, minutes: str, proof: Proof) -> Grant:
+        """Uses the code up, unless something else is refused first.
+
+        Raises AccountUnknown, ReasonInvalid, MessageInvalid, InputError for another number of minutes, PasswordWrong,
+        CodeWrong and TooManyTries.
+        """
         if minutes not in map(str, MINUTES):
             raise InputError
         reason = tidy(reason, MOST_REASON_CHARACTERS).strip()
         if not LEAST_REASON_CHARACTERS <= len(reason) <= MOST_REASON_CHARACTERS:
             raise ReasonInvalid(least=LEAST_REASON_CHARACTERS, most=MOST_REASON_CHARACTERS)
+        await self._accounts.require_password(operator, proof.password, proof.client)
         try:
             owner = await self._store.users.by_email(normal_email(email))
         except EmailInvalid:
             owner = None
         if owner is None:
             raise AccountUnknown
+        await self._second_step.check(operator, proof.code, proof.client.address)
         grant = new_grant(operator, owner.id, reason, int(minutes))
         # The reason is people's words and stays out of the chain; its hash shows whether it was changed later.
         facts: dict[str, str | int] = {"grant": grant.id, "minutes": grant.minutes, "reason_sha256": _sha256(reason)}

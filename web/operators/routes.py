@@ -6,23 +6,41 @@ from quart import Blueprint, Response, redirect, render_template
 from quart.typing import ResponseReturnValue
 
 from shared.chat import AccountRole, User
-from shared.errors import AccountUnknown, InputError, ReasonInvalid
+from shared.errors import (
+    AccountUnknown,
+    CodeWrong,
+    InputError,
+    LimitReached,
+    NunmalError,
+    PasswordWrong,
+    ReasonInvalid,
+    SecondStepRequired,
+)
+from web.auth.clients import Clients
 from web.chat.transcript import Transcripts
-from web.errors import status_of
+from web.errors import add_retry_after, status_of
 from web.forms import Form
-from web.operators.access import LEAST_REASON_CHARACTERS, MINUTES, MOST_REASON_CHARACTERS, Access
+from web.operators.access import LEAST_REASON_CHARACTERS, MINUTES, MOST_REASON_CHARACTERS, Access, Proof
 from web.visitor import Visitors
 
 _FRESH_FORM = Form(minutes=str(MINUTES[0]))
 
 
-def access_blueprint(access: Access, transcripts: Transcripts, visitors: Visitors) -> Blueprint:
+def access_blueprint(access: Access, transcripts: Transcripts, visitors: Visitors, clients: Clients) -> Blueprint:
     blueprint = Blueprint("access", __name__, url_prefix="/ops/access")
 
-    def operator() -> User:
-        return visitors.require_role(AccountRole.OPERATOR)
+    async def operator() -> User:
+        """Raises LoginRequired, NotFound, SecondStepRequired."""
+        user = visitors.require_role(AccountRole.OPERATOR)
+        await access.require_second_step(user)
+        return user
 
-    async def page(user: User, form: Form, error: InputError | None = None) -> Response:
+    @blueprint.errorhandler(SecondStepRequired)
+    async def locked(error: SecondStepRequired) -> ResponseReturnValue:
+        sentence = visitors.current().words.explain(error)
+        return await render_template("access_locked.html", sentence=sentence), status_of(error)
+
+    async def page(user: User, form: Form, error: NunmalError | None = None) -> Response:
         body = await render_template(
             "access.html",
             grants=await access.of(user),
@@ -34,37 +52,41 @@ def access_blueprint(access: Access, transcripts: Transcripts, visitors: Visitor
             error=visitors.current().words.explain(error) if error else "",
         )
         status = status_of(error) if error else 200
-        return Response(body, status=status, content_type="text/html; charset=utf-8")
+        response = Response(body, status=status, content_type="text/html; charset=utf-8")
+        if error:
+            add_retry_after(response, error)
+        return response
 
     @blueprint.get("")
     async def show() -> ResponseReturnValue:
-        return await page(operator(), _FRESH_FORM)
+        return await page(await operator(), _FRESH_FORM)
 
     @blueprint.post("")
     async def begin() -> ResponseReturnValue:
-        user = operator()
+        user = await operator()
         form = await visitors.checked_form()
+        proof = Proof(form["old_password"], form["code"], clients.current())
         try:
-            grant = await access.begin(user, form["email"], form["reason"], form["minutes"])
-        except InputError as error:
+            grant = await access.begin(user, form["email"], form["reason"], form["minutes"], proof)
+        except (InputError, PasswordWrong, CodeWrong, LimitReached) as error:
             return await page(user, form, error)
         return redirect(f"/ops/access/{grant.id}", 303)
 
     @blueprint.get("/<grant_id>")
     async def conversations(grant_id: str) -> ResponseReturnValue:
-        opened, found = await access.conversations(operator(), grant_id)
+        opened, found = await access.conversations(await operator(), grant_id)
         return await render_template("access_list.html", opened=opened, conversations=found)
 
     @blueprint.post("/<grant_id>/end")
     async def end(grant_id: str) -> ResponseReturnValue:
-        user = operator()
+        user = await operator()
         await visitors.checked_form()
         await access.end(user, grant_id)
         return redirect("/ops/access", 303)
 
     @blueprint.get("/<grant_id>/<conversation_id>")
     async def read(grant_id: str, conversation_id: str) -> ResponseReturnValue:
-        opened, conversation = await access.read(operator(), grant_id, conversation_id)
+        opened, conversation = await access.read(await operator(), grant_id, conversation_id)
         turns = await transcripts.of(conversation.turns, visitors.current().words)
         return await render_template(
             "access_read.html", opened=opened, conversation=conversation.conversation, turns=turns
@@ -73,7 +95,7 @@ def access_blueprint(access: Access, transcripts: Transcripts, visitors: Visitor
     return blueprint
 
 
-def _field_of(error: InputError | None) -> str:
+def _field_of(error: NunmalError | None) -> str:
     match error:
         case None:
             return ""
@@ -81,5 +103,9 @@ def _field_of(error: InputError | None) -> str:
             return "email"
         case ReasonInvalid():
             return "reason"
+        case PasswordWrong():
+            return "old_password"
+        case CodeWrong():
+            return "code"
         case _:
             return "form"

@@ -13,7 +13,7 @@ from shared.chat import AccountRole, GenerationState
 from shared.ids import new_id
 from shared.store import Store
 from tests.factories import LANE
-from tests.web_visitor import WebVisitor
+from tests.web_visitor import PASSWORD, WebVisitor
 
 REASON = "사용자가 답이 이상하다고 도움을 청했습니다."
 QUESTION = "아무도 모르는 내 이야기"
@@ -30,15 +30,19 @@ class Cast:
     conversation_id: str
     operator: WebVisitor
     operator_id: str
+    codes: list[str]
 
     async def begin(self, **changes: str) -> str:
         """Let the operator in; the path of the grant."""
         await self.operator.get("/ops/access")
-        response = await self.operator.post(
-            "/ops/access", **({"email": self.email, "reason": REASON, "minutes": "15"} | changes)
-        )
+        response = await self.operator.post("/ops/access", **(self.form() | changes))
         assert response.status_code == 303, self.operator.page
         return str(response.location)
+
+    def form(self) -> dict[str, str]:
+        """All in order; each has a code of its own."""
+        fields = {"email": self.email, "reason": REASON, "minutes": "15"}
+        return fields | {"old_password": PASSWORD, "code": self.codes.pop()}
 
 
 async def _id(store: Store, email: str) -> str:
@@ -47,11 +51,11 @@ async def _id(store: Store, email: str) -> str:
     return user.id
 
 
-async def _operator(app: Quart, store: Store, name: str = "이운영") -> tuple[WebVisitor, str]:
+async def _operator(app: Quart, store: Store, name: str = "이운영") -> tuple[WebVisitor, str, list[str]]:
     operator = WebVisitor(app)
     operator_id = await _id(store, await operator.sign_up(name))
     await store.users.set_role(operator_id, AccountRole.OPERATOR)
-    return operator, operator_id
+    return operator, operator_id, await operator.switch_on_second_step()
 
 
 async def _conversation(person: WebVisitor, store: Store, question: str = QUESTION) -> str:
@@ -67,8 +71,7 @@ async def cast(app: Quart, store: Store) -> Cast:
     owner = WebVisitor(app)
     email = await owner.sign_up()
     conversation_id = await _conversation(owner, store)
-    operator, operator_id = await _operator(app, store)
-    return Cast(owner, await _id(store, email), email, conversation_id, operator, operator_id)
+    return Cast(owner, await _id(store, email), email, conversation_id, *await _operator(app, store))
 
 
 async def test_every_page_of_a_foreign_conversation_is_missing_for_operators(app: Quart, cast: Cast) -> None:
@@ -149,7 +152,7 @@ async def test_a_grant_is_for_one_person_only(app: Quart, cast: Cast, store: Sto
 
 async def test_another_operators_grant_looks_like_an_unknown_one(app: Quart, cast: Cast, store: Store) -> None:
     grant = await cast.begin()
-    other, _ = await _operator(app, store, "최운영")
+    other, _, _ = await _operator(app, store, "최운영")
     await other.get("/chat")
 
     for path in (grant, f"{grant}/{cast.conversation_id}", f"/ops/access/{new_id()}", "/ops/access/not-an-id"):
@@ -197,7 +200,7 @@ async def test_a_refused_form_says_why_and_lets_nobody_in(
     cast: Cast, store: Store, fields: dict[str, str], sentence: str
 ) -> None:
     await cast.operator.get("/ops/access")
-    given = {"email": cast.email, "reason": REASON, "minutes": "15"} | fields
+    given = cast.form() | fields
     response = await cast.operator.post("/ops/access", **given)
 
     assert response.status_code == 422
@@ -205,6 +208,48 @@ async def test_a_refused_form_says_why_and_lets_nobody_in(
     assert given["reason"].strip() in cast.operator.page
     assert await store.grants.of_operator(cast.operator_id) == []
     assert await store.audit.last(10) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"old_password": "틀린 비밀번호예요 정말"}, "old_password"),
+        ({"old_password": ""}, "old_password"),
+        ({"code": "000000"}, "code"),
+        ({"code": ""}, "code"),
+    ],
+)
+async def test_nobody_is_let_in_without_the_operators_password_and_code(
+    cast: Cast, store: Store, fields: dict[str, str], field: str
+) -> None:
+    await cast.operator.get("/ops/access")
+    response = await cast.operator.post("/ops/access", **(cast.form() | fields))
+
+    assert response.status_code == 403
+    assert f'id="{field}-error" role="alert"' in cast.operator.page
+    assert PASSWORD not in cast.operator.page
+    assert await store.grants.of_operator(cast.operator_id) == []
+
+
+async def test_a_code_lets_in_once(cast: Cast, store: Store) -> None:
+    form = cast.form()
+    await cast.begin(**form)
+
+    assert (await cast.operator.post("/ops/access", **form)).status_code == 403
+    assert len(await store.grants.of_operator(cast.operator_id)) == 1
+
+
+async def test_an_operator_without_a_second_step_is_led_to_it(cast: Cast, store: Store) -> None:
+    grant = await cast.begin()
+    await store.second_steps.switch_off(cast.operator_id)
+
+    for path in ("/ops/access", grant, f"{grant}/{cast.conversation_id}"):
+        assert (await cast.operator.get(path)).status_code == 403
+        assert "2단계 인증을 켜야" in cast.operator.page
+        assert 'href="/account/second-step"' in cast.operator.page
+        assert QUESTION not in cast.operator.page
+    assert (await cast.operator.post("/ops/access", **cast.form())).status_code == 403
+    assert len(await store.grants.of_owner(cast.owner_id)) == 1
 
 
 async def test_nothing_changes_without_the_pages_token(cast: Cast, store: Store) -> None:
@@ -259,10 +304,13 @@ async def test_the_owner_is_told_until_they_put_it_away_and_can_look_it_up(cast:
     await cast.owner.get("/chat")
     assert "notices" not in cast.owner.page
     await cast.begin()
+    operator = await store.users.get(cast.operator_id)
+    assert operator is not None
+    await store.users.set_name(cast.operator_id, "다른 이름")
 
     for path in ("/chat", f"/chat/{cast.conversation_id}"):
         await cast.owner.get(path)
-        assert "운영자 이운영 님이 15분 동안" in cast.owner.page
+        assert f"운영자 이운영 님({operator.email})이 15분 동안" in cast.owner.page
         assert REASON in cast.owner.page
     (grant,) = await store.grants.of_owner(cast.owner_id)
     response = await cast.owner.post(f"/notices/{grant.id}/dismiss")
@@ -271,7 +319,7 @@ async def test_the_owner_is_told_until_they_put_it_away_and_can_look_it_up(cast:
     await cast.owner.get("/chat")
     assert REASON not in cast.owner.page
     await cast.owner.get("/notices")
-    assert "운영자 이운영 님이 15분 동안" in cast.owner.page
+    assert f"운영자 이운영 님({operator.email})이 15분 동안" in cast.owner.page
     assert REASON in cast.owner.page
 
 

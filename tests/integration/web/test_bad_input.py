@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import quote_from_bytes
 
 import pytest
@@ -10,6 +11,7 @@ from quart import Quart
 from shared.errors import StoreUnavailable
 from shared.store import Store
 from tests.web_visitor import WebVisitor
+from web.forms import tidy
 
 _BROKEN = (b"%FF", b"\xff\xfe", b"%ED%A0%80", b"%C0%80", b"%00", b"%", b"%zz")
 _TEXTS = (
@@ -26,7 +28,9 @@ _TEXTS = (
 
 async def _stored(store: Store, person: WebVisitor) -> list[str]:
     conversations = [conversation async for conversation in store.conversations._conversations.find({})]
-    return [turn.question for c in conversations for turn in await store.generations.of_conversation(c["_id"])]
+    return [
+        turn.question for c in conversations for turn in await store.generations.of_conversation(c["_id"], c["user_id"])
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\n\t", "\u3000"])
@@ -55,6 +59,25 @@ async def test_a_body_of_megabytes_is_refused(person: WebVisitor, store: Store) 
 
     assert response.status_code == 413
     assert await _stored(store, person) == []
+
+
+@pytest.mark.parametrize("path", ["/signup", "/login", "/language", "/account/name", "/chat/x/rename", "/keys"])
+async def test_no_form_but_a_messages_is_longer_than_64_kib(person: WebVisitor, path: str) -> None:
+    response = await person.post(path, name="a" * 65 * 1024)
+
+    assert response.status_code == 413
+
+
+def test_a_text_that_is_far_too_long_is_not_looked_through() -> None:
+    class Unread(str):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("looked at each character")
+
+    text = Unread("\u0301" * 500)
+
+    assert tidy(text, 100) is text
+    with pytest.raises(AssertionError, match="looked at"):
+        tidy(text, 200)
 
 
 @pytest.mark.parametrize("text", _TEXTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -48,7 +49,8 @@ async def _conversation(store: Store) -> dict[str, str]:
 
 async def _turns(store: Store) -> list[Generation]:
     documents = await store.conversations._conversations.find({}).to_list(None)
-    return [turn for document in documents for turn in await store.generations.of_conversation(document["_id"])]
+    of = store.generations.of_conversation
+    return [turn for document in documents for turn in await of(document["_id"], document["user_id"])]
 
 
 async def _stream(visitor: WebVisitor, **headers: str) -> str:
@@ -212,6 +214,66 @@ async def test_a_person_may_have_so_many_answers_under_way(person: WebVisitor, s
     assert "한 번에 4개까지 물어볼 수 있어요. 약 5초 뒤에" in person.page
     assert "하나 더</textarea>" in person.page
     assert len(await _turns(store)) == 4
+
+
+async def _form(app: Quart, person: WebVisitor) -> WebVisitor:
+    """Another tab of the same browser, at this node, with a question form of its own."""
+    tab = WebVisitor(app)
+    tab.client.cookie_jar = person.client.cookie_jar
+    await tab.get("/chat")
+    return tab
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+async def test_of_sixty_questions_at_the_same_moment_no_more_than_the_limit_are_kept(
+    app: Quart, person: WebVisitor, store: Store, memory_broker: MemoryBroker, nodes: int
+) -> None:
+    apps = [app, *(create_app(web_settings(), memory_broker, store, node_id=f"other{n}") for n in range(1, nodes))]
+    tabs = [await _form(apps[number % nodes], person) for number in range(60)]
+    responses = await asyncio.gather(*(tab.ask(f"질문 {number}") for number, tab in enumerate(tabs)))
+
+    statuses = [response.status_code for response in responses]
+    kept = [turn async for turn in store.generations._generations.find({})]
+    assert {*statuses} == {303, 429}
+    assert len(kept) == len(await _turns(store)) == statuses.count(303) <= 4
+    assert nodes > 1 or len(kept) == 4
+
+
+async def test_questions_that_came_between_at_other_nodes_are_counted_too(
+    person: WebVisitor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await person.ask("하나")
+    (first,) = await _turns(store)
+    add = store.generations.add
+
+    async def add_late(turn: Generation) -> bool:
+        for _ in range(3):
+            await add(replace(first, id=new_id()))
+        return await add(turn)
+
+    monkeypatch.setattr(store.generations, "add", add_late)
+    await person.get("/chat")
+    response = await person.ask("둘")
+
+    assert response.status_code == 429
+    assert await store.generations.unfinished_of_user(first.user_id, 10) == 4
+    assert {turn.question for turn in await _turns(store)} == {"하나"}
+
+
+async def test_above_its_mark_the_waiting_room_takes_those_who_have_no_question_there(
+    store: Store, memory_broker: MemoryBroker
+) -> None:
+    settings = web_settings(web={"bcrypt_rounds": 4, "waiting_room": 2, "answers_per_user": 4})
+    app = create_app(settings, memory_broker, store, node_id="node")
+    first, second, third = WebVisitor(app), WebVisitor(app), WebVisitor(app)
+    for person in (first, second, third):
+        await person.sign_up()
+    statuses = []
+    for person in (first, first, first, second, second, third):
+        await person.get("/chat")
+        statuses.append((await person.ask("안녕?")).status_code)
+
+    assert statuses == [303, 303, 503, 303, 503, 503]
 
 
 @pytest.mark.parametrize(

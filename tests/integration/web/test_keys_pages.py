@@ -9,9 +9,12 @@ import pytest
 from quart import Quart
 
 from infra.audit import verified
+from shared.broker.memory import MemoryBroker
 from shared.store import Store
 from shared.store.keys import SCOPES, ApiKey
-from tests.web_visitor import WebVisitor
+from tests.smtp_server import smtp_server
+from tests.web_visitor import PASSWORD, WebVisitor, web_settings
+from web.app import create_app
 from web.keys import EXPIRY_WORDS, MOST_KEYS, SCOPE_WORDS
 
 _ALL_SCOPES = {f"scope_{scope}": "on" for scope in SCOPES}
@@ -90,6 +93,41 @@ async def test_an_account_has_so_many_keys_and_no_more(person: WebVisitor, store
 
     assert response.status_code == 422
     assert f"{MOST_KEYS}개까지" in person.page
+
+
+async def test_a_key_of_an_older_log_in_needs_the_password(person: WebVisitor, store: Store) -> None:
+    await person.get("/keys")
+    assert 'name="old_password"' not in person.page
+    (session,) = await store.sessions._sessions.find({}).to_list(None)
+    await store.sessions._sessions.delete_one({"_id": session["_id"]})
+    await store.sessions._sessions.insert_one(session | {"created_at": datetime.now(UTC) - timedelta(hours=1)})
+    given = {"name": "노트북", "expires_days": "30", "scope_chat": "on"}
+
+    for password in ("", "틀린 비밀번호예요 정말"):
+        await person.get("/keys")
+        assert 'name="old_password"' in person.page
+        assert (await person.post("/keys", **given, old_password=password)).status_code == 403
+        assert 'id="old_password-error" role="alert"' in person.page
+    assert await store.keys._keys.count_documents({}) == 0
+
+    assert (await person.post("/keys", **given, old_password=PASSWORD)).status_code == 200
+    assert await store.keys._keys.count_documents({}) == 1
+
+
+async def test_the_owner_gets_a_letter_for_each_new_key(store: Store, memory_broker: MemoryBroker) -> None:
+    async with smtp_server() as smtp:
+        mail = {"url": f"smtp://127.0.0.1:{smtp.port}?from=nunmal@nunmal.example&tls=none"}
+        web = {"bcrypt_rounds": 4, "public_url": "https://nunmal.example"}
+        app = create_app(web_settings(web=web, mail=mail), memory_broker, store, node_id="node")
+        async with app.test_app():
+            person = WebVisitor(app)
+            email = await person.sign_up()
+            secret, _ = await _made(person, store)
+            letter = await smtp.letter()
+
+    assert letter["To"] == email
+    assert "새 API 키가 만들어졌어요" in letter.get_content()
+    assert secret not in letter.as_string()
 
 
 async def test_a_revoked_key_is_gone(person: WebVisitor, store: Store) -> None:

@@ -187,6 +187,46 @@ async def test_requests_are_throttled_alike_for_known_and_unknown(mail_app: Quar
         assert [(await _ask(mail_app, email))[0] for _ in range(6)] == [200] * 5 + [429]
 
 
+async def test_strangers_who_ask_do_not_keep_a_known_browser_from_its_letter(mail_app: Quart, smtp: SmtpServer) -> None:
+    owner = WebVisitor(mail_app)
+    email = await owner.sign_up()
+    await owner.post("/logout")
+    assert [(await _ask(mail_app, email))[0] for _ in range(6)] == [200] * 5 + [429]
+    for _ in range(5):
+        await smtp.letter()
+
+    await owner.get("/reset")
+    assert (await owner.post("/reset", email=email)).status_code == 200
+    await smtp.letter()
+
+
+async def test_a_link_ends_the_api_keys_too_and_says_so(mail_app: Quart, store: Store, smtp: SmtpServer) -> None:
+    email = await WebVisitor(mail_app).sign_up()
+    user = await store.users.by_email(email)
+    assert user is not None
+    secrets = [(await store.keys.create(user.id))[1] for _ in range(2)]
+    await _ask(mail_app, email)
+    path = await _link(smtp)
+    page = WebVisitor(mail_app)
+    await page.get(path)
+    assert "API 키도 모두 지워져요" in page.page
+
+    _, location, visitor = await _choose(mail_app, path)
+
+    await visitor.get(location)
+    assert "API 키는 모두 지웠으니" in visitor.page
+    assert "그전의 로그인과 API 키는 모두 끝났어요" in (await smtp.letter()).get_content()
+    assert [await store.keys.authenticate(secret) for secret in secrets] == [None, None]
+    assert [record["action"] for record in await store.audit.last(10)] == ["key_revoked"] * 2
+
+
+async def test_the_address_of_a_link_is_told_to_nobody(app: Quart, store: Store) -> None:
+    token = await store.resets.create("0190163d-8694-739b-aea5-966c26f8ad90", timedelta(hours=1))
+    for path in (f"/reset/{token}", "/reset/unknown"):
+        assert (await WebVisitor(app).get(path)).headers["Referrer-Policy"] == "no-referrer"
+    assert (await WebVisitor(app).get("/reset")).headers["Referrer-Policy"] == "same-origin"
+
+
 async def test_without_mail_the_page_names_the_operator_whose_link_works(app: Quart, store: Store) -> None:
     person = WebVisitor(app)
     email = await person.sign_up()

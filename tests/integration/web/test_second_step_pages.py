@@ -215,6 +215,15 @@ async def test_a_finished_log_in_clears_what_was_counted(app: Quart, owner: Owne
         assert (await visitor.post("/login/code", code=code)).status_code == 303
 
 
+async def test_a_finished_log_in_gives_the_address_its_try_back(app: Quart, owner: Owner, store: Store) -> None:
+    counted = sorted([row["count"] async for row in store.throttle._tries.find({})])
+    visitor = await owner.password(app)
+    assert (await visitor.post("/login/code", code=owner.codes[0])).status_code == 303
+
+    after = sorted([row["count"] async for row in store.throttle._tries.find({})])
+    assert sum(after) == pytest.approx(sum(counted), abs=0.1)
+
+
 @pytest.mark.parametrize("half_way", ["", "nonsense", "가"])
 async def test_a_second_step_without_the_first_begins_anew(app: Quart, owner: Owner, half_way: str) -> None:
     visitor = WebVisitor(app)
@@ -251,6 +260,25 @@ async def test_it_is_switched_off_with_password_and_code_only(app: Quart, owner:
     stranger = WebVisitor(app)
     await stranger.get("/login")
     assert (await stranger.post("/login", email=owner.email, password=PASSWORD)).status_code == 303
+
+
+async def test_switching_it_on_and_off_ends_all_other_sessions(app: Quart, person: WebVisitor) -> None:
+    await person.get("/account")
+    email = re.findall(r"[0-9a-f-]{36}@example\.com", person.page)[0]
+    elsewhere = WebVisitor(app)
+    await elsewhere.get("/login")
+    assert (await elsewhere.post("/login", email=email, password=PASSWORD)).status_code == 303
+
+    codes = await person.switch_on_second_step()
+    assert not await _is_in(elsewhere)
+
+    await elsewhere.get("/login")
+    await elsewhere.post("/login", email=email, password=PASSWORD)
+    assert (await elsewhere.post("/login/code", code=codes[0])).status_code == 303
+    await person.get("/account/second-step")
+    await person.post("/account/second-step/off", old_password=PASSWORD, code=codes[1])
+    assert not await _is_in(elsewhere)
+    assert await _is_in(person)
 
 
 async def test_it_is_not_switched_on_over_another_one(owner: Owner) -> None:

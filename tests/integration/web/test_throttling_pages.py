@@ -74,6 +74,90 @@ async def test_a_log_in_clears_the_account_and_leaves_the_failures_of_the_addres
     assert len(counts) == 3  # of the sign-up: its e-mail and its address; of the log-ins: the address
 
 
+async def test_who_guesses_does_not_keep_a_browser_out_that_was_in_before(app: Quart, other_app: Quart) -> None:
+    owner = WebVisitor(app)
+    email = await owner.sign_up()
+    await owner.post("/logout")
+    for _ in range(6):
+        await _log_in(app, email, _WRONG)
+    assert (await _log_in(app, email, PASSWORD))[0] == 429
+
+    owner.client.app = other_app
+    await owner.get("/login")
+    assert (await owner.post("/login", email=email, password=PASSWORD)).status_code == 303
+    assert (await _log_in(app, email, PASSWORD))[0] == 429
+
+
+async def test_a_known_browser_waits_for_its_own_guesses_and_for_other_accounts(app: Quart) -> None:
+    thief = WebVisitor(app)
+    email, other = await thief.sign_up(), await WebVisitor(app).sign_up()
+    await thief.post("/logout")
+    for victim in (email, other):
+        await thief.get("/login")
+        statuses = [(await thief.post("/login", email=victim, password=_WRONG)).status_code for _ in range(6)]
+        assert statuses == [401] * 5 + [429]
+
+    assert (await _log_in(app, email, PASSWORD))[0] == 303  # other browsers have a counter of their own
+    assert (await _log_in(app, other, PASSWORD))[0] == 429
+
+
+@pytest.mark.parametrize("change", ["forged", "of another account", "of an older password"])
+async def test_a_browser_is_not_known_by_a_cookie_that_is(app: Quart, store: Store, change: str) -> None:
+    visitor = WebVisitor(app)
+    email = await visitor.sign_up()
+    if change == "of another account":
+        email = await WebVisitor(app).sign_up()
+    user = await store.users.by_email(email)
+    assert user is not None
+    if change == "of an older password":
+        other = WebVisitor(app)
+        await other.get("/login")
+        await other.post("/login", email=email, password=PASSWORD)
+        await other.get("/account/password")
+        await other.post("/account/password", old_password=PASSWORD, password="아주 다른 비밀번호 둘")
+    if change == "forged":
+        visitor.client.set_cookie("localhost", "nunmal_device", f"name.{'0' * 64}")
+    await visitor.post("/logout")
+    for _ in range(5):
+        await _log_in(app, email, _WRONG)
+
+    await visitor.get("/login")
+    assert (await visitor.post("/login", email=email, password=_WRONG)).status_code == 429
+
+
+async def test_the_browser_that_changes_the_password_stays_known(app: Quart) -> None:
+    owner, new = WebVisitor(app), "아주 다른 비밀번호 둘"
+    email = await owner.sign_up()
+    await owner.get("/account/password")
+    assert (await owner.post("/account/password", old_password=PASSWORD, password=new)).status_code == 303
+    await owner.get("/account")
+    await owner.post("/logout")
+    for _ in range(6):
+        await _log_in(app, email, _WRONG)
+
+    await owner.get("/login")
+    assert (await owner.post("/login", email=email, password=new)).status_code == 303
+
+
+async def test_a_hash_is_renewed_at_log_in_when_its_cost_has_changed(
+    app: Quart, store: Store, memory_broker: MemoryBroker
+) -> None:
+    email = await WebVisitor(app).sign_up()
+    dearer = create_app(web_settings(web={"bcrypt_rounds": 5}), memory_broker, store, node_id="dearer")
+    async with dearer.test_app():
+        assert (await _log_in(dearer, email, _WRONG))[0] == 401
+        before = await store.users.credentials(email)
+        assert (await _log_in(dearer, email, PASSWORD))[0] == 303
+        after = await store.users.credentials(email)
+    assert before is not None
+    assert after is not None
+    assert (before.password_hash[:7], after.password_hash[:7]) == (b"$2b$04$", b"$2b$05$")
+    assert (await _log_in(app, email, PASSWORD))[0] == 303
+
+    await store.users.set_password(after.user.id, b"of another password")
+    assert not await store.users.renew_hash(after, b"of the old one")
+
+
 async def test_other_accounts_are_not_kept_waiting(app: Quart) -> None:
     victim, other = await WebVisitor(app).sign_up(), await WebVisitor(app).sign_up()
     for _ in range(6):
@@ -91,7 +175,7 @@ async def test_an_address_that_tries_many_accounts_waits(store: Store, memory_br
 
 
 async def test_sign_ups_of_one_address_wait_and_keep_what_was_typed(store: Store, memory_broker: MemoryBroker) -> None:
-    settings = web_settings(web={"bcrypt_rounds": 4, "tries_per_address": 2})
+    settings = web_settings(web={"bcrypt_rounds": 4, "sign_ups_per_address": 2})
     app = create_app(settings, memory_broker, store, node_id="node")
     async with app.test_app():
         for _ in range(2):

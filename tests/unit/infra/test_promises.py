@@ -12,6 +12,7 @@ import yaml
 from shared.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[3]
+_DEFAULT = re.compile(r"\$\{\w+:-(.*?)\}")
 LOCKS = sorted((ROOT / "infra" / "locks").glob("*.txt"))
 
 
@@ -64,8 +65,36 @@ def test_compose_sets_only_settings_that_exist() -> None:
 
     for service in services.values():
         environment = {name: value for name, value in service.get("environment", {}).items() if name[:7] == "NUNMAL_"}
-        load_settings(environment)
+        load_settings({name: _DEFAULT.sub(r"\1", value) for name, value in environment.items() if value is not None})
     assert services["worker"]["networks"] == ["inside"], "workers have no way out"
+
+
+def test_compose_passes_everything_on_that_pages_and_letters_need() -> None:
+    web = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]["web"]
+    settings = load_settings({})
+    names = {f"NUNMAL_WEB__{name}".upper() for name, _ in settings.web} - {"NUNMAL_WEB__HOST", "NUNMAL_WEB__PORT"}
+    names |= {f"NUNMAL_RETENTION__{name}".upper() for name, _ in settings.retention} | {"NUNMAL_MAIL__URL"}
+
+    assert "NUNMAL_WEB__TRUSTED_PROXIES" in names
+    passed = {name for name in web["environment"] if name.startswith(("NUNMAL_WEB__", "NUNMAL_RETENTION__"))}
+    assert passed | {"NUNMAL_MAIL__URL"} == names
+    assert {web["environment"][name] for name in names} == {None}, "a default stands in shared/settings.py only"
+
+
+def test_the_image_has_the_rooms_that_run_and_no_other() -> None:
+    lines = (ROOT / "infra" / "docker" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    copied = {line.split()[1] for line in lines if line.startswith("COPY ")}
+
+    assert {"shared", "web", "workers", "vision", "infra"} <= copied
+    assert not copied & {"training", "tests", "."}
+
+
+def test_containers_have_no_rights_they_do_not_need() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+
+    for name in ("web", "worker", "worker-gpu", "commands"):
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert services[name]["security_opt"] == ["no-new-privileges:true"]
 
 
 def test_readme_shows_the_two_commands_and_only_files_that_exist() -> None:

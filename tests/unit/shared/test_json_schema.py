@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -87,3 +88,58 @@ def test_a_web_node_can_check_schemas_without_tensors() -> None:
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert printed.strip() == "set()"
+
+
+_GREEDY = ".*a.{12}%d.*"
+_NUMBERS = range(14)
+
+
+def _texts(*, beside: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    return [{"type": "string", "pattern": _GREEDY % number, **(beside or {})} for number in _NUMBERS]
+
+
+def _chained() -> dict[str, Any]:
+    links = {f"d{number}": {**text, "$ref": f"#/$defs/d{number + 1}"} for number, text in enumerate(_texts())}
+    return {"$defs": {**links, "d14": {"type": "string"}}, "$ref": "#/$defs/d0"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": _texts()},
+        {"allOf": [{"allOf": _texts()[:7]}, {"anyOf": [{"allOf": _texts()[7:]}]}]},
+        {"allOf": [{"type": "object", "properties": {"a": text}} for text in _texts()]},
+        {"const": _texts(), "allOf": [{"$ref": f"#/const/{number}"} for number in _NUMBERS]},
+        {"type": "array", "items": {"anyOf": [{"allOf": _texts()}, {}]}},
+        {"type": "object", "patternProperties": {_GREEDY % number: {} for number in _NUMBERS}},
+        {"type": "object", "properties": {f"p{number}": {} for number in range(2001)}},
+        {"type": "integer", "multipleOf": 99_999_989},
+        {"type": "number", "multipleOf": 9999.9989},
+        {"allOf": [{"type": "integer", "multipleOf": step} for step in (101, 103, 107, 109)]},
+        {"type": "string", "pattern": "a" * 1001},
+        {"type": "string", "pattern": "a{3,10001}"},
+        {"anyOf": [{"type": "string", "pattern": str(number)} for number in range(101)]},
+        _chained(),
+    ],
+)
+def test_a_schema_that_would_keep_a_core_busy_is_refused_at_once(schema: dict[str, Any]) -> None:
+    started = time.process_time()
+    with pytest.raises(SchemaUnsupported, match=r"more than|beyond"):
+        check_schema(json.dumps(schema))
+
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {f"p{number}": text for number, text in enumerate(_texts())}},
+        {"anyOf": _texts(beside={"minLength": 20})},
+        {"type": "object", "properties": {"pattern": {"type": "string"}, "allOf": {"type": "integer"}}},
+        {"type": "number", "multipleOf": 0.01},
+        {"type": "integer", "multipleOf": 1000},
+        {"allOf": [{"type": "string", "pattern": "^a"}, {"type": "string", "pattern": "z$"}]},
+    ],
+)
+def test_patterns_that_stand_apart_are_no_burden(schema: dict[str, Any]) -> None:
+    check_schema(json.dumps(schema))

@@ -73,6 +73,14 @@ def test_secrets_do_not_print() -> None:
     assert "hunter2" not in repr(settings)
 
 
+@pytest.mark.parametrize("variable", ["NUNMAL_MAIL", "NUNMAL_MAIL__URLS", "NUNMAL_BROKER_URL__X"])
+def test_a_secret_in_the_wrong_place_is_not_repeated(variable: str) -> None:
+    with pytest.raises(ConfigError, match=r"^NUNMAL_(MAIL|BROKER_URL)") as refused:
+        load_settings({variable: "smtp://user:hunter2@host"})
+
+    assert "hunter2" not in str(refused.value)
+
+
 def test_variables_of_the_tests_are_no_settings() -> None:
     assert load_settings({"NUNMAL_TEST_MONGODB_URL": "mongodb://db/"}) == Settings()
 

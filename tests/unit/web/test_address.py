@@ -37,3 +37,16 @@ def test_an_ipv6_subscriber_is_counted_as_one() -> None:
     assert counted_address("2001:db8:1:2:3::4") == counted_address("2001:db8:1:2:ffff::1") == "2001:db8:1:2::/64"
     assert counted_address("198.51.100.1") == "198.51.100.1"
     assert counted_address("") == ""
+
+
+def test_a_header_from_a_peer_that_is_not_trusted_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    addresses = ClientAddresses(_PROXIES)
+    addresses.behind("203.0.113.7", [])
+    addresses.behind("10.0.0.2", ["198.51.100.1"])
+    assert caplog.records == []
+
+    for _ in range(3):
+        addresses.behind("203.0.113.7", ["198.51.100.1"])
+
+    assert [record.message for record in caplog.records] == ["forwarded_for_not_trusted"]
+    assert caplog.records[0].fields["peer"] == "203.0.113.7"  # type: ignore[attr-defined]  # of our log calls

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pygments.lexers import get_lexer_by_name
 
-from web.chat.markdown import render
+from web.chat.markdown import _LANGUAGES, render
 
 
 @pytest.mark.parametrize(
@@ -149,3 +151,66 @@ def test_no_attack_becomes_markup(attack: str) -> None:
 )
 def test_no_mixture_of_attacks_becomes_markup(text: str) -> None:
     _assert_harmless(render(text))
+
+
+_REPEATED = (
+    *("(", "[", "{", "<", '"', "'", "`", "\\", "/", "/*", "//", "#", "a", "a ", "a.", " ", "\t", "\n", "0", "1e", "a("),
+    *(
+        "</",
+        "<a ",
+        "<!--",
+        "${",
+        "$(",
+        "{%",
+        '"""',
+        "a:",
+        "a=",
+        "@a",
+        "-",
+        "_",
+        "a,",
+        "int a",
+        "; ",
+        "::",
+        "&",
+        "|",
+        "~",
+    ),
+    *("가", 'r"', "<<A\n", "a\\\n", "* ", "&#", "(*", "a:\n ", "\n ", "- a: ", '"\\', "'\\", "<script>", "<style>"),
+    *("select ", "0_", "int[] ", "a<b, ", "a b(", "#[", "#define a\\\n", 'R"(', "template<", "fun ", "[a]", "$", "\r"),
+)
+
+
+@pytest.mark.parametrize(
+    "language", sorted({get_lexer_by_name(name).name: name for name in sorted(_LANGUAGES)}.values())
+)
+def test_no_text_keeps_a_highlighter_busy(language: str) -> None:
+    """Of 200 languages that Pygments knows, some take 5 to 12 s for 4,000 characters."""
+    slowest = 0.0
+    for repeated in _REPEATED:
+        code = (repeated * 4000)[:3900] + "\0"
+        started = time.thread_time()
+        assert "<pre>" in render(f"~~~~~{language}\n{code}\n~~~~~")
+        slowest = max(slowest, time.thread_time() - started)
+
+    assert slowest < 0.6
+
+
+@pytest.mark.parametrize("language", ["java", "fan", "autoit", "gherkin", "autohotkey", "Python"])
+def test_languages_that_were_not_measured_are_plain(language: str) -> None:
+    assert "<span" not in render(f"```{language}\nclass A:\n```")
+
+
+def test_a_long_block_and_what_comes_after_many_are_plain() -> None:
+    line = "print(1)\n"
+
+    assert "<span" not in render(f"```python\n{line * 500}```")
+    assert render(f"```python\n{line * 400}```\n" * 8).count('<pre><code class="code"><span') == 5
+
+
+def test_many_slow_blocks_together_take_no_longer_than_one() -> None:
+    slow = "```python\n" + "\n " * 1900 + "\n```\n"
+    started = time.thread_time()
+    render(slow * 20)
+
+    assert time.thread_time() - started < 1

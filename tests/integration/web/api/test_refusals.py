@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from shared.broker.memory import MemoryBroker
 from shared.errors import QueueFull, StoreUnavailable
 from shared.store import Store
 from shared.store.keys import SCOPES
+from tests.factories import LANE
 from tests.integration.web.api.conftest import HELLO, Desk, Program, program_of
 from tests.web_visitor import WebVisitor
 from web.api.openapi import OPERATIONS
@@ -209,3 +212,65 @@ async def test_no_other_site_may_call_from_a_browser(program: Program) -> None:
     response = await program.call("OPTIONS", "/v1/chat/completions", asking)
 
     assert not [name for name, _ in response.headers if name.lower().startswith("access-control-")]
+
+
+_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/jobs")
+
+
+@pytest.mark.parametrize("path", _PATHS)
+@pytest.mark.parametrize(("context", "limit"), [(None, 500_000), (100, 1600)])
+async def test_a_prompt_that_cannot_fit_is_refused_and_not_stored(
+    program: Program, store: Store, path: str, context: int | None, limit: int
+) -> None:
+    await store.workers.beat("w", LANE, "test", "0", 1, 0, context_length=context)
+    param = "prompt" if path == "/v1/completions" else "messages"
+    text = "a" * (limit // 2 + 1)
+    prompt = text * 2 if param == "prompt" else [{"role": "user", "content": text}] * 2
+    response = await program.post(path, {"model": "test", param: prompt})
+    error = await _error(response)
+
+    assert response.status_code == 400
+    assert (error["code"], error["param"]) == ("above_max_length", param)
+    assert await store.generations.waiting_in(LANE, 10) == []
+
+
+def _with_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    return HELLO | {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}}
+
+
+async def test_a_schema_that_would_keep_a_core_busy_is_a_400(program: Program) -> None:
+    patterns = [{"type": "string", "pattern": f".*a.{{12}}{number}.*"} for number in range(14)]
+    response = await program.post("/v1/chat/completions", _with_schema({"allOf": patterns}))
+    error = await _error(response)
+
+    assert response.status_code == 400
+    assert error["param"] == "response_format.json_schema.schema"
+    assert "allOf" in error["message"]
+
+
+async def test_no_schema_is_looked_at_for_somebody_who_may_not_ask_now(
+    program: Program, store: Store, desk: Desk
+) -> None:
+    for _ in range(4):
+        await program.post("/v1/jobs", HELLO)
+        await desk.claimed()
+
+    assert (await program.post("/v1/jobs", _with_schema({"type": "strange"}))).status_code == 429
+
+
+async def test_when_many_schemas_wait_to_be_looked_at_the_next_is_asked_to_come_again(
+    app: Quart, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = threading.Event()
+    monkeypatch.setattr("web.api.drafts.check_schema", lambda schema: may_go_on.wait(10))
+    programs = [await program_of(app, store) for _ in range(25)]
+    body = _with_schema({"type": "object"})
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(program.post("/v1/jobs", body)) for program in programs]
+        while sum(task.done() for task in asked) < 5:  # noqa: ASYNC110  # the answers are the event
+            await asyncio.sleep(0)
+        assert all(task.result().status_code == 503 for task in asked if task.done())
+        assert all("Retry-After" in task.result().headers for task in asked if task.done())
+        may_go_on.set()
+
+    assert [task.result().status_code for task in asked].count(202) == 20

@@ -74,7 +74,7 @@ async def house(store: Store, memory_broker: MemoryBroker) -> AsyncIterator[Hous
     lines = Lines(store, 30.0)
     hub = Hub(store, memory_broker, lines, "node")
     admission = Admission(store, memory_broker, lines, Limits(store, web_settings().web), hub)
-    service = ApiService(store, admission, Cancellation(store, memory_broker))
+    service = ApiService(store, admission, Cancellation(store, memory_broker), most_chars=1000)
     asked = generation(origin=Origin.CHAT, prompt=(Message(Role.USER, "안녕?"),))
     await store.generations.add(asked)
     async with hub.running():

@@ -15,6 +15,7 @@ from web.api.problems import BodyInvalid
 from web.api.requests import ChatCompletionRequest, CompletionRequest, JobRequest
 
 HELLO = [{"role": "user", "content": "안녕?"}]
+_STRANGE_TYPE = ("unsupported_value", "messages[0].content[0].type")
 
 
 def asked(**changes: Any) -> ChatCompletionRequest:
@@ -52,6 +53,8 @@ def draft(**changes: Any) -> Any:
         ({"messages": [{"role": "user", "content": None}]}, "invalid_type", "messages[0].content"),
         ({"messages": [{"role": "user", "content": "\0"}]}, "invalid_value", "messages[0].content"),
         ({"messages": [{"role": "owner", "content": ""}]}, "unsupported_value", "messages[0].role"),
+        ({"messages": [{"role": {}, "content": ""}]}, "unsupported_value", "messages[0].role"),
+        ({"messages": [{"role": "user", "content": [{"type": [], "text": ""}]}]}, *_STRANGE_TYPE),
         ({"messages": [{"role": "tool", "content": ""}]}, "unsupported_parameter", "messages[0].role"),
         ({"messages": [{"role": "user", "content": "", "name": "지우"}]}, "unsupported_parameter", "messages[0].name"),
         ({"messages": [{"role": "user", "content": "", "x": 1}]}, "unknown_parameter", "messages[0].x"),

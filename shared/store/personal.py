@@ -1,0 +1,140 @@
+"""Everything the collections hold about one person, found for a download and removed with the account or when old.
+
+What a person wrote or was answered, and where and how they log in, hangs on their id: PERSONAL names each such
+collection. Nothing of a person is elsewhere: WITHOUT_PEOPLE has ids, hashes and numbers only. A test compares both
+with what the store really makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from pymongo.errors import PyMongoError
+
+from shared.chat import GenerationState, Origin
+from shared.errors import StoreUnavailable
+from shared.store.connection import Collection, Database, Document, translated
+
+# Whose a document is. What lets somebody in goes first.
+PERSONAL = {
+    "sessions": "user_id",
+    "keys": "user_id",
+    "resets": "user_id",
+    "second_steps": "_id",
+    "recovery_codes": "user_id",
+    "generations": "user_id",
+    "conversations": "user_id",
+    "grants": "owner_id",
+}
+PERSONAL_BY_PREFIX = frozenset({"users", "usage", "fairness"})  # users: shared/store/users.py; the others: below
+WITHOUT_PEOPLE = frozenset({"workers", "throttle", "audit", "audit_heads"})
+
+_BATCH = 200  # documents: a call of the store has 5 s
+_API = [str(origin) for origin in Origin if origin is not Origin.PAGE]
+_UNFINISHED = [str(GenerationState.QUEUED), str(GenerationState.RUNNING)]
+
+
+@dataclass(frozen=True, slots=True)
+class CountedTokens:
+    """`begun_at` has the zone its day or minute was cut in."""
+
+    begun_at: datetime
+    tokens: int
+
+    @property
+    def span(self) -> str:
+        return "day" if self.begun_at.utcoffset() else "minute"
+
+
+class PersonalData:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._generations = database["generations"]
+        self._conversations = database["conversations"]
+
+    @translated
+    async def ensure_indexes(self) -> None:
+        await self._generations.create_index("finished_at")
+        await self._conversations.create_index("updated_at")
+
+    # What a download reads. Ids only, so that thousands of them fit: the documents are fetched a few at a time.
+
+    async def conversation_ids(self, user_id: str) -> list[str]:
+        """Oldest first, of all branches of all conversations; the lists below too."""
+        return await self._ids("conversations", {"user_id": user_id})
+
+    async def turn_ids(self, conversation_id: str) -> list[str]:
+        return await self._ids("generations", {"conversation_id": conversation_id})
+
+    async def api_answer_ids(self, user_id: str) -> list[str]:
+        """What came through /v1, which belongs to no conversation."""
+        return await self._ids("generations", {"user_id": user_id, "origin": {"$in": _API}})
+
+    async def unfinished_ids(self, user_id: str) -> list[str]:
+        """Answers that wait or run."""
+        return await self._ids("generations", {"user_id": user_id, "state": {"$in": _UNFINISHED}})
+
+    async def usage(self, user_id: str) -> AsyncIterator[CountedTokens]:
+        """Raises StoreUnavailable."""
+        try:
+            async for row in self._database["usage"].find(_usage_of(user_id)).batch_size(_BATCH):
+                begun_at = datetime.fromisoformat(row["_id"].partition("/")[2])
+                yield CountedTokens(begun_at, int(row["tokens"]))
+        except PyMongoError as error:
+            raise StoreUnavailable(f"{type(error).__name__} in usage") from error
+
+    # What is removed. All of it may be done again, and by several nodes at once.
+
+    async def remove(self, user_id: str) -> None:
+        """Everything but the document in `users`. Raises StoreUnavailable: some of it is left."""
+        for name, field in PERSONAL.items():
+            await self._empty(name, {field: user_id})
+        await self._empty("usage", _usage_of(user_id))
+        await self._remove_tags(user_id)
+
+    async def remove_conversations(self, before: datetime, limit: int) -> int:
+        """Those whose last question is older, with their turns; how many there were, at most `limit`."""
+        old: Document = {"updated_at": {"$lt": before.timestamp()}}
+        found = await self._ids("conversations", old, limit)
+        for conversation_id in found:
+            # The turns first: what is left of them would not be found again. A question asked at this moment stays,
+            # and so does its conversation.
+            turns = {"conversation_id": conversation_id, "created_at": {"$lt": before.timestamp()}}
+            await self._empty("generations", turns)
+            await self._remove_many(self._conversations, {"_id": conversation_id} | old)
+        return len(found)
+
+    async def remove_api_answers(self, before: datetime, limit: int) -> int:
+        """Those that ended earlier; how many, at most `limit`."""
+        old: Document = {"finished_at": {"$gt": 0.0, "$lt": before.timestamp()}, "origin": {"$in": _API}}
+        found = await self._ids("generations", old, limit)
+        for begin in range(0, len(found), _BATCH):
+            await self._remove_many(self._generations, {"_id": {"$in": found[begin : begin + _BATCH]}})
+        return len(found)
+
+    @translated
+    async def _ids(self, name: str, query: Document, limit: int = 0) -> list[str]:
+        """Sorted, which is in the order they were made; at most `limit` unless it is 0."""
+        cursor = self._database[name].find(query, {"_id": 1}).limit(limit)
+        return sorted([str(document["_id"]) async for document in cursor])
+
+    async def _empty(self, name: str, query: Document) -> None:
+        while found := await self._ids(name, query, _BATCH):
+            await self._remove_many(self._database[name], {"_id": {"$in": found}})
+
+    @translated
+    async def _remove_many(self, collection: Collection, query: Document) -> None:
+        await collection.delete_many(query)
+
+    @translated
+    async def _remove_tags(self, user_id: str) -> None:
+        fairness = self._database["fairness"]
+        lanes = await fairness.distinct("lane")
+        await fairness.delete_many({"_id": {"$in": [f"{lane}/{user_id}" for lane in lanes]}})
+
+
+def _usage_of(user_id: str) -> Document:
+    """Its ids are `user_id/begin` ("0" is the character after "/")."""
+    return {"_id": {"$gte": f"{user_id}/", "$lt": f"{user_id}0"}}

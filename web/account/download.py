@@ -1,0 +1,162 @@
+"""Everything we hold about one person, as one JSON document with names that people can read.
+
+Written while it is read: a conversation of thousands of turns is never in memory. Left out are secrets (there
+are only hashes of them anyway) and what is computed from the rest (token ids, costs).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.chat import Conversation, Generation, User
+from shared.store import Store
+from shared.store.grants import Grant
+from shared.store.keys import ApiKey
+from shared.store.sessions import Session
+
+_TURNS_AT_ONCE = 20
+
+
+async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
+    """The document in pieces. `token`: of the session that asks. Raises StoreUnavailable in the middle too."""
+    account: dict[str, Any] = {
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "role": str(user.role),
+        "created_at": user.created_at,
+        "second_step": None,
+    }
+    if step := await store.second_steps.get(user.id):
+        account["second_step"] = {"recovery_codes_left": step.codes_left}
+    yield f'{{"made_at": {_json(datetime.now(UTC))},\n"account": {_json(account)}'
+    parts = {
+        "conversations": _conversations(store, user),
+        "api_answers": _api_answers(store, user),
+        "api_keys": _rows(_key(key) for key in await store.keys.of_user(user.id)),
+        "log_ins": _rows(_session(session) for session in await store.sessions.of(user.id, token)),
+        "readings_by_operators": _rows(_grant(grant) for grant in await store.grants.of_owner(user.id)),
+        "used_tokens": _usage(store, user),
+    }
+    for name, rows in parts.items():
+        yield f',\n"{name}": '
+        async for piece in _list(rows):
+            yield piece
+    yield "}\n"
+
+
+async def _list(rows: AsyncIterator[AsyncIterator[str]]) -> AsyncIterator[str]:
+    """A JSON list of rows that come in pieces themselves."""
+    between = "[\n"
+    async for row in rows:
+        yield between
+        async for piece in row:
+            yield piece
+        between = ",\n"
+    yield "[]" if between == "[\n" else "\n]"
+
+
+async def _rows(values: Iterable[dict[str, Any]]) -> AsyncIterator[AsyncIterator[str]]:
+    for value in values:
+        yield _whole(value)
+
+
+async def _whole(value: dict[str, Any]) -> AsyncIterator[str]:
+    yield _json(value)
+
+
+async def _conversations(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
+    for conversation_id in await store.personal.conversation_ids(user.id):
+        if conversation := await store.conversations.get(conversation_id, user.id):
+            yield _conversation(store, conversation)
+
+
+async def _conversation(store: Store, conversation: Conversation) -> AsyncIterator[str]:
+    head = asdict(conversation)
+    del head["user_id"]
+    yield f'{_json(head)[:-1]}, "turns": '
+    async for piece in _list(_turns(store, conversation)):
+        yield piece
+    yield "}"
+
+
+async def _turns(store: Store, conversation: Conversation) -> AsyncIterator[AsyncIterator[str]]:
+    ids = await store.personal.turn_ids(conversation.id)
+    for begin in range(0, len(ids), _TURNS_AT_ONCE):
+        some = await store.generations.get_many(ids[begin : begin + _TURNS_AT_ONCE])
+        for turn_id in sorted(some):
+            turn = some[turn_id]
+            yield _whole({"id": turn.id, "follows": turn.parent_id, "question": turn.question} | _answer(turn))
+
+
+async def _api_answers(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
+    for answer_id in await store.personal.api_answer_ids(user.id):
+        if answer := await store.generations.get(answer_id):  # one at a time: a prompt may have megabytes
+            yield _whole({"id": answer.id, "kind": str(answer.origin), "prompt": _prompt(answer)} | _answer(answer))
+
+
+async def _usage(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
+    async for counted in store.personal.usage(user.id):
+        yield _whole({"span": counted.span, "begun_at": counted.begun_at, "tokens": counted.tokens})
+
+
+def _answer(turn: Generation) -> dict[str, Any]:
+    asked = {name: value for name, value in asdict(turn.sampling).items() if value not in (None, (), 0.0)}
+    return {
+        "answer": turn.answer,
+        "state": str(turn.state),
+        "model": turn.lane.partition(".")[2],
+        "asked_for": asked | {"seed": turn.seed},
+        "asked_at": turn.created_at,
+        "finished_at": turn.finished_at,
+        "prompt_tokens": turn.prompt_tokens,
+    }
+
+
+def _prompt(answer: Generation) -> Any:
+    if answer.prompt is None or isinstance(answer.prompt, str):
+        return answer.prompt
+    return [{"role": str(message.role), "content": message.content} for message in answer.prompt]
+
+
+def _key(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "ends_with": key.hint,
+        "scopes": sorted(key.scopes),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
+    }
+
+
+def _session(session: Session) -> dict[str, Any]:
+    return {
+        "browser": session.user_agent,
+        "address": session.address,
+        "begun_at": session.begun_at,
+        "last_used_at": session.last_used_at,
+    }
+
+
+def _grant(grant: Grant) -> dict[str, Any]:
+    return {
+        "by": grant.operator_name,
+        "reason": grant.reason,
+        "begun_at": grant.created_at,
+        "ended_at": grant.until,
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_time)
+
+
+def _time(value: Any) -> str:
+    assert isinstance(value, datetime)
+    return value.isoformat(timespec="seconds")
