@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 
 from hypercorn.typing import ASGISendCallable, ASGISendEvent
-from quart import Request
+from quart import Request, Response
 from quart.asgi import ASGIHTTPConnection
 from quart.typing import ResponseTypes
+from werkzeug.exceptions import BadHost
 
 _CLOSED = "the handler is closed"  # uvloop's words
 
@@ -20,7 +21,8 @@ class LightConnection(ASGIHTTPConnection):
     """Forgets the headers and the body of a request when its events begin: nobody reads them any more.
 
     What follows a request on its connection may be no HTTP. uvicorn then closes the connection at once, and the answer
-    that was in the making has nowhere to go: no error of ours.
+    that was in the making has nowhere to go: no error of ours. And a Host that is no name of a host is refused: Quart
+    finds out before there is a request that the application could refuse.
     """
 
     _request: Request
@@ -36,7 +38,10 @@ class LightConnection(ASGIHTTPConnection):
 
         self._request = request
         with contextlib.suppress(_Closed):
-            await super().handle_request(request, send_if_open)
+            try:
+                await super().handle_request(request, send_if_open)
+            except BadHost:
+                await self._send_response(send_if_open, Response(status=400, content_type="text/plain"))
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         if response.mimetype == "text/event-stream":

@@ -86,8 +86,12 @@ async def _attack(house: House, requests: int, seed: int, own: list[str], parts:
             await asyncio.to_thread(fuzz_contract, house.address, house.keys["M"], tally, seed=seed, examples=examples)
             _say(f"{tally.requests} requests: the OpenAPI document")
         if "storm" in parts:
-            drawn = Attacker(random.Random(seed), house.identities["M"], own, _MODEL).requests(wire.name)
+            member = house.identities["M"]
+            attacker = Attacker(random.Random(seed), member, house.passer_by(), own, _MODEL)
+            drawn = attacker.requests(wire.name)
             await _storm(wire, tally, drawn, max(requests, tally.requests + _FEWEST_DRAWN))
+            if (await wire.send(member.get("/chat"))).status != 200:
+                tally.fault("M has lost their session: nobody knows since when the attack was blunt")
         if "pages" in parts:
             await _look(house, corpus.SCRIPTS[: 3 if requests < _SHORT else None])
             _say(f"{tally.requests} requests: pages in a real browser")

@@ -1,6 +1,6 @@
 """Requests without end, drawn from a seed: hostile words in every form, every JSON, every header and every address.
 
-They come from M, who has an account, a session and a key, or from nobody. All of them are HTTP that can be answered,
+They come from M, who has an account, a session and a key, from a passer-by who has but a CSRF token, or from nobody. All of them are HTTP that can be answered,
 but for a few whose bytes were changed at random; more that is not HTTP is in tests/fuzz/broken.py.
 """
 
@@ -116,9 +116,12 @@ _SCHEMAS: tuple[Any, ...] = (
 class Attacker:
     """Draws requests. `ids`: of M's own things, which make doors go deeper than 404."""
 
-    def __init__(self, choice: random.Random, member: Identity, ids: Sequence[str], model: str) -> None:
+    def __init__(
+        self, choice: random.Random, member: Identity, passer_by: Identity, ids: Sequence[str], model: str
+    ) -> None:
         self._choice = choice
         self._member = member
+        self._passer_by = passer_by
         self._ids = ids
         self._model = model
 
@@ -137,8 +140,10 @@ class Attacker:
             if self._choice.random() < 0.002:
                 yield self._oversize()
 
-    def _who(self) -> Identity:
-        return self._member if self._choice.random() < 0.85 else NOBODY
+    def _who(self, path: str = "") -> Identity:
+        """Who signs up or logs in with a session loses it, so M does neither."""
+        is_public = any(path == public for public, _ in _PUBLIC_FORMS)
+        return NOBODY if self._choice.random() < 0.15 else self._passer_by if is_public else self._member
 
     def _id(self) -> str:
         match self._choice.randrange(8):
@@ -171,13 +176,13 @@ class Attacker:
         return self._filled(path, fields)
 
     def _filled(self, path: str, fields: dict[str, str]) -> Request:
-        who = self._who()
+        who = self._who(path)
         token = who.csrf if self._choice.random() < 0.95 else corpus.text(self._choice)
         body = urlencode({"csrf_token": token, **fields}, errors="surrogatepass").encode()
         return who.post(self._path(path), body)
 
     def _broken_form(self, path: str) -> Request:
-        who = self._who()
+        who = self._who(path)
         pieces = [b"csrf_token=" + who.csrf.encode()]
         for _ in range(self._choice.randrange(1, 50)):
             name = self._choice.choice((b"message", b"title", b"name", b"next", b"email", *corpus.BYTES))
@@ -278,7 +283,7 @@ class Attacker:
                 deep = b'{"a":' * 20_000 + b"1" + b"}" * 20_000
                 return who.post("/v1/jobs", b'{"model":"x","messages":' + deep + b"}", _JSON)
             case 3:
-                return who.post("/login", b"&".join(b"a%d=b" % number for number in range(20_000)))
+                return self._passer_by.post("/login", b"&".join(b"a%d=b" % number for number in range(20_000)))
             case 4:
                 return who.post("/v1/completions", b'{"model":"x","seed":' + b"9" * 1_000_000 + b"}", _JSON)
             case _:

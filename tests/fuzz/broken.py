@@ -28,7 +28,10 @@ def broken_requests(host: bytes, member: Identity) -> list[Sequence[bytes]]:
         b"GET /\xea\xb0\x80\xff HTTP/1.1\r\n" + head + b"\r\n",
         b"GET /chat HTTP/1.1\r\n" + b"Host: " + host + b"\r\n" * 2 + b"Host: outside.invalid\r\n\r\n",
         b"GET /chat HTTP/1.1\r\nHost: " + host + b"\r\nHost: outside.invalid\r\n\r\n",
-        b"GET /chat HTTP/1.1\r\nHost:\r\n\r\n",
+        *(
+            b"GET /chat HTTP/1.1\r\nHost: " + name + b"\r\n\r\n"
+            for name in (b"", b".1", b"a..b", b"9" * 400, b"[::1", b"a:b:c")
+        ),
         b"GET /developers HTTP/1.1\r\nHost: a\x01b<>\"'\r\n\r\n",
         b"GET /developers HTTP/1.1\r\nHost: \xff\xfe\r\n\r\n",
         b"GET /chat HTTP/1.1\r\n" + head + b" folded: 1\r\n\tmore\r\n\r\n",

@@ -109,18 +109,21 @@ class Service:
 
 @dataclass
 class Identity:
-    """Somebody as requests show it: a session with its CSRF token, a key, or nothing."""
+    """Somebody as requests show it: a session with its CSRF token, a key, a visitor's cookie, or nothing."""
 
     name: str
     session: bytes = b""
     csrf: str = ""
     key: bytes = b""
+    visitor: bytes = b""
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
         shown = []
         if self.session:
             shown.append((b"Cookie", b"nunmal_session=" + self.session))
+        if self.visitor:
+            shown.append((b"Cookie", b"nunmal_visitor=" + self.visitor))
         if self.key:
             shown.append((b"Authorization", b"Bearer " + self.key))
         return tuple(shown)
@@ -192,6 +195,14 @@ class House:
     def _seen(self, response: httpx.Response) -> None:
         request = f"{response.request.method} {response.request.url}"
         self.tally.see(request.encode(), Answer(response.status_code), owns_secrets=True)
+
+    def passer_by(self) -> Identity:
+        """Somebody before their log-in, with a CSRF token."""
+        with httpx.Client(base_url=self.address) as client:
+            page = BeautifulSoup(client.get("/signup").text, "html.parser")
+            visitor = client.cookies["nunmal_visitor"].encode()
+        (token,) = page.select('form[action="/signup"] input[name="csrf_token"]')
+        return Identity("a passer-by", csrf=str(token["value"]), visitor=visitor)
 
     def identity(self, name: str, person: Person) -> Identity:
         form = person._page("/chat").select_one('input[name="csrf_token"]')

@@ -144,7 +144,10 @@ def _require_model(asked: str, served: str) -> None:
 
 
 def _limit() -> int:
-    text = query_value(request, "limit") or str(_JOBS_LISTED)
+    given = request.args.getlist("limit")
+    if not given:
+        return _JOBS_LISTED
+    text = given[0] if len(given) == 1 else ""
     if not (text.isascii() and text.isdigit()):
         raise ParameterTypeWrong(param="limit", expected="integer")
     if len(text) > len(str(_MOST_JOBS)) or int(text) > _MOST_JOBS:

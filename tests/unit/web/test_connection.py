@@ -1,7 +1,8 @@
-"""An answer to a connection that was closed under it."""
+"""Connections whose other side is not as it should be."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -17,32 +18,44 @@ _SCOPE: Any = {
     "scheme": "http",
     "path": "/",
     "query_string": b"",
-    "headers": [(b"host", b"localhost")],
     "extensions": {},
 }
 
 
-async def _answer(fault: Exception) -> None:
+async def _answer(fault: Exception | None = None, host: bytes = b"localhost") -> list[Any]:
+    """What was sent."""
     app = Quart(__name__)
+    sent: list[Any] = []
     app.asgi_http_class = LightConnection
 
     @app.get("/")
     async def home() -> str:
         return "x"
 
-    events = iter([{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}])
+    events = iter([{"type": "http.request", "body": b"", "more_body": False}])
 
     async def receive() -> Any:
-        return next(events)
+        return next(events, None) or await asyncio.Event().wait()  # the client stays
 
     async def send(event: Any) -> None:
-        raise fault
+        if fault:
+            raise fault
+        sent.append(event)
 
-    await app.asgi_app(_SCOPE, receive, send)
+    await app.asgi_app(_SCOPE | {"headers": [(b"host", host)]}, receive, send)
+    return sent
 
 
 async def test_it_is_no_error_that_nobody_takes_the_answer() -> None:
     await _answer(RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed"))
+
+
+@pytest.mark.parametrize("host", [b".1", b"a..b", b"9" * 400])
+async def test_a_host_that_is_no_host_is_refused(host: bytes) -> None:
+    begin, *_, end = await _answer(host=host)
+
+    assert begin["status"] == 400
+    assert not end["more_body"]
 
 
 async def test_other_faults_stay_faults() -> None:
