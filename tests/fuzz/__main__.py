@@ -28,7 +28,7 @@ from tests.fuzz import corpus, identity, scripts
 from tests.fuzz.attacks import Attacker
 from tests.fuzz.broken import broken_requests
 from tests.fuzz.contract import fuzz_contract
-from tests.fuzz.house import House, running_house
+from tests.fuzz.house import House, Identity, running_house
 from tests.fuzz.tally import Tally
 from tests.fuzz.wire import Request, Wire
 from tests.service import ROOT
@@ -39,7 +39,7 @@ _MODEL = "reference"
 _SHORT = 5000  # fewer requests than this: less of what takes long
 _PATIENCE_S = 0.3
 _FEWEST_EXAMPLES, _MOST_EXAMPLES = 8, 200  # of schemathesis, for each operation and kind
-_SAY_EVERY = 10_000
+_LIFE = 4_000  # requests
 _REQUESTS, _WITH_HOLE = 100_000, 5_000
 _FEWEST_DRAWN = 500  # however many went before
 _TOGETHER = 8  # hostile pieces in one message
@@ -55,10 +55,9 @@ def fuzz(requests: int, seed: int, plant: str, parts: Sequence[str], report: Pat
             identity.furnish(house)
             scripts.furnish(house)
             house.settle("M")
-            own = [house.ask("M", text).rpartition("/")[2] for text in ("물음 하나", "물음 둘")]
             tally.secrets = [word.encode() for word in house.words]
             _say(f"{len(house.people)} people have moved in")
-            asyncio.run(_attack(house, requests, seed, own, parts))
+            asyncio.run(_attack(house, requests, seed, parts))
         except Exception as error:  # what was counted is told all the same
             tally.fault(f"the fuzz broke: {error!r}")
         if not house.service.is_alive:
@@ -70,7 +69,7 @@ def fuzz(requests: int, seed: int, plant: str, parts: Sequence[str], report: Pat
     return 0 if tally.is_clean else 1
 
 
-async def _attack(house: House, requests: int, seed: int, own: list[str], parts: Sequence[str]) -> None:
+async def _attack(house: House, requests: int, seed: int, parts: Sequence[str]) -> None:
     address, tally = urlsplit(house.address), house.tally
     wire = Wire(address.hostname or "", address.port or 0)
     try:
@@ -86,12 +85,7 @@ async def _attack(house: House, requests: int, seed: int, own: list[str], parts:
             await asyncio.to_thread(fuzz_contract, house.address, house.keys["M"], tally, seed=seed, examples=examples)
             _say(f"{tally.requests} requests: the OpenAPI document")
         if "storm" in parts:
-            member = house.identities["M"]
-            attacker = Attacker(random.Random(seed), member, house.passer_by(), own, _MODEL)
-            drawn = attacker.requests(wire.name)
-            await _storm(wire, tally, drawn, max(requests, tally.requests + _FEWEST_DRAWN))
-            if (await wire.send(member.get("/chat"))).status != 200:
-                tally.fault("M has lost their session: nobody knows since when the attack was blunt")
+            await _storm(house, wire, max(requests, tally.requests + _FEWEST_DRAWN), seed)
         if "pages" in parts:
             await _look(house, corpus.SCRIPTS[: 3 if requests < _SHORT else None])
             _say(f"{tally.requests} requests: pages in a real browser")
@@ -106,33 +100,46 @@ async def _look(house: House, texts: Sequence[str]) -> None:
     await scripts.watch(house, house.tally, live=live, reflected=reflected)
 
 
-async def _storm(wire: Wire, tally: Tally, drawn: Iterator[Request | bytes], requests: int) -> None:
-    """Until so many were answered."""
-    numbers = itertools.count(tally.requests)
-    begin, first = time.monotonic(), tally.requests
+async def _storm(house: House, wire: Wire, requests: int, seed: int) -> None:
+    """Until so many were answered. Every M lives for some thousand requests: nobody has ten thousand conversations."""
+    tally = house.tally
+    member, ids = await asyncio.to_thread(_member, house, "M")
+    attacker = Attacker(random.Random(seed), member, house.passer_by(), ids, _MODEL)
+    drawn = attacker.requests(wire.name)
+    while tally.requests < requests:
+        begin, first = time.monotonic(), tally.requests
+        await _send_many(wire, tally, drawn, min(_LIFE, requests - first))
+        rate = (tally.requests - first) / (time.monotonic() - begin)
+        _say(f"{tally.requests} requests, {rate:.0f}/s: forms, JSON, headers and addresses")
+        if (await wire.send(attacker.member.get("/chat"))).status != 200:
+            tally.fault("M has lost their session: nobody knows since when the attack was blunt")
+        attacker.member, attacker.ids = await asyncio.to_thread(_member, house, f"M{tally.requests}")
 
+
+def _member(house: House, name: str) -> tuple[Identity, list[str]]:
+    """Somebody new, with two conversations."""
+    if name not in house.people:
+        house.settle(name)
+    return house.identities[name], [house.ask(name, text).rpartition("/")[2] for text in ("물음 하나", "물음 둘")]
+
+
+async def _send_many(wire: Wire, tally: Tally, drawn: Iterator[Request | bytes], count: int) -> None:
     async def send_on() -> None:
-        while (number := next(numbers)) < requests:
-            if number % _SAY_EVERY == 0:
-                rate = (tally.requests - first) / max(0.001, time.monotonic() - begin)
-                _say(f"{number} requests, {rate:.0f}/s")
-            request = next(drawn)
+        for request in itertools.takewhile(lambda _: next(left, None) is not None, drawn):
             if isinstance(request, bytes):
                 tally.see(request, await wire.shout([request], _PATIENCE_S))
                 continue
             try:
-                answer = await wire.send(request)
+                answer = tally.see(request.raw(b""), await wire.send(request))
+                if answer.status == 0:
+                    tally.fault("no answer", request.raw(b""))
             except TimeoutError:
                 tally.fault("no answer in time", request.raw(b""))
-                continue
-            tally.see(request.raw(b""), answer)
-            if answer.status == 0:
-                tally.fault("no answer", request.raw(b""))
 
+    left = iter(range(count))
     async with asyncio.TaskGroup() as tasks:
         for _ in range(_AT_ONCE):
             tasks.create_task(send_on())
-    _say(f"{tally.requests} requests: forms, JSON, headers and addresses")
 
 
 def _write(tally: Tally, output: str, report: Path) -> None:

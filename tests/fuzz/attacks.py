@@ -1,7 +1,8 @@
 """Requests without end, drawn from a seed: hostile words in every form, every JSON, every header and every address.
 
-They come from M, who has an account, a session and a key, from a passer-by who has but a CSRF token, or from nobody. All of them are HTTP that can be answered,
-but for a few whose bytes were changed at random; more that is not HTTP is in tests/fuzz/broken.py.
+They come from M, who has an account, a session and a key, from a passer-by who has but a CSRF token, or from nobody.
+All of them are HTTP that can be answered, but for a few whose bytes were changed at random; more that is not HTTP is in
+tests/fuzz/broken.py.
 """
 
 from __future__ import annotations
@@ -114,15 +115,15 @@ _SCHEMAS: tuple[Any, ...] = (
 
 
 class Attacker:
-    """Draws requests. `ids`: of M's own things, which make doors go deeper than 404."""
+    """Draws requests. `member` and `ids`, of M's own things, which make doors go deeper than 404, may be changed."""
 
     def __init__(
         self, choice: random.Random, member: Identity, passer_by: Identity, ids: Sequence[str], model: str
     ) -> None:
+        self.member = member
+        self.ids = ids
         self._choice = choice
-        self._member = member
         self._passer_by = passer_by
-        self._ids = ids
         self._model = model
 
     def requests(self, host: bytes) -> Iterator[Request | bytes]:
@@ -131,7 +132,7 @@ class Attacker:
             for text in (*corpus.SCRIPTS[:4], *corpus.TEXTS[:12]):
                 yield self._filled(path, dict.fromkeys(fields, text))
         for page in PAGES:
-            yield self._member.get(self._path(page))
+            yield self.member.get(self._path(page))
             yield NOBODY.get(self._path(page))
         draws = (self._form, self._form, self._form, self._page, self._json, self._json, self._headed, self._address)
         while True:
@@ -143,7 +144,7 @@ class Attacker:
     def _who(self, path: str = "") -> Identity:
         """Who signs up or logs in with a session loses it, so M does neither."""
         is_public = any(path == public for public, _ in _PUBLIC_FORMS)
-        return NOBODY if self._choice.random() < 0.15 else self._passer_by if is_public else self._member
+        return NOBODY if self._choice.random() < 0.15 else self._passer_by if is_public else self.member
 
     def _id(self) -> str:
         match self._choice.randrange(8):
@@ -154,7 +155,7 @@ class Attacker:
             case 2:
                 return new_id()
             case _:
-                return self._choice.choice(self._ids)
+                return self._choice.choice(self.ids)
 
     def _path(self, template: str) -> str:
         while "{id}" in template:

@@ -61,7 +61,7 @@ async def test_earlier_turns_are_part_of_the_prompt(house: House) -> None:
     async with house.worker():
         first = await house.ask("첫 질문")
         await house.node.final(first)
-        same = {"conversation_id": first.conversation_id}
+        same = {"conversation_id": first.conversation_id, "user_id": first.user_id}
         follows = await house.ask("그리고?", parent_id=first.id, **same)
         fresh = await house.ask("그리고?")
         await house.node.final(follows)

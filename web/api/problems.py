@@ -109,6 +109,12 @@ class ParameterTooLong(ParameterInvalid):
     code = "above_max_length"
 
 
+class ContextExceeded(ParameterInvalid):
+    """It cannot fit what the model reads at once, by its length alone. Facts: limit (characters)."""
+
+    code = "context_length_exceeded"
+
+
 class ParametersConflict(ParameterInvalid):
     """Facts: other (the parameter it cannot stand beside, or without)."""
 

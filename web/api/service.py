@@ -25,7 +25,7 @@ from shared.ids import is_id
 from shared.store import Store
 from shared.telemetry import fields
 from web.api.drafts import length_of
-from web.api.problems import ParameterTooLong
+from web.api.problems import ContextExceeded, ParameterTooLong
 from web.cancellation import Cancellation
 from web.chat.admission import Admission
 
@@ -120,12 +120,13 @@ class ApiService:
         return turn
 
     async def _require_short(self, draft: Generation) -> None:
-        """Workers count tokens; what cannot fit is not even stored. Raises ParameterTooLong."""
-        length, limit = length_of(draft), self._most_chars
+        """Workers count tokens; what cannot fit is not even stored. Raises ContextExceeded, ParameterTooLong."""
+        length, param = length_of(draft), "prompt" if draft.origin is Origin.TEXT else "messages"
         context = await self._admission.longest_context(draft.lane)
-        limit = min(limit, context * _TOKEN_CHARACTERS if context else limit)
-        if length > limit:
-            raise ParameterTooLong(param="prompt" if draft.origin is Origin.TEXT else "messages", limit=limit)
+        if context and length > context * _TOKEN_CHARACTERS:
+            raise ContextExceeded(param=param, limit=context * _TOKEN_CHARACTERS)
+        if length > self._most_chars:
+            raise ParameterTooLong(param=param, limit=self._most_chars)
 
     def _checked(self, check: asyncio.Future[list[Generation]]) -> None:
         self._checks -= 1

@@ -233,7 +233,8 @@ async def test_a_prompt_that_cannot_fit_is_refused_and_not_stored(
     error = await _error(response)
 
     assert response.status_code == 400
-    assert (error["code"], error["param"]) == ("above_max_length", param)
+    code = "context_length_exceeded" if context else "above_max_length"
+    assert (error["code"], error["param"]) == (code, param)
     assert await store.generations.waiting_in(LANE, 10) == []
 
 
