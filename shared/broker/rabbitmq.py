@@ -377,6 +377,9 @@ def _node_url(url: str) -> URL:
 
 
 async def _channel(connection: AbstractRobustConnection, *, confirms: bool) -> AbstractRobustChannel:
+    """Raises TimeoutError if a lost connection is not back in time."""
+    async with asyncio.timeout(_TIMEOUT_S):
+        await connection.ready()
     channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
     assert isinstance(channel, AbstractRobustChannel)
     return channel

@@ -79,17 +79,19 @@ async def client(urls: str) -> AsyncIterator[Client]:
             yield it
 
 
-async def until_taken(broker: RabbitBroker, permit: GenerateReply) -> None:
+async def until_taken(broker: RabbitBroker, permit: GenerateReply, lane: str = _LANE) -> None:
     while True:
         try:
-            return await broker.publish_permit(_LANE, permit)
+            return await broker.publish_permit(lane, permit)
         except BrokerUnavailable:
             await asyncio.sleep(0)  # a refusal may come at once; the loop must hear of the closing
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["stopped in order", "killed"])
 async def test_everything_goes_on_after_the_node_was_restarted(node: RabbitNode, kill: bool) -> None:
+    others_reconnected = asyncio.Event()
     async with RabbitBroker(node.url) as other, client(node.url) as it:
+        other.on_reconnect(others_reconnected.set)
         await it.hears_everything()
         before = GenerateReply(generation_id=new_id())
         await other.publish_permit("chat.outages-later", before)
@@ -108,6 +110,8 @@ async def test_everything_goes_on_after_the_node_was_restarted(node: RabbitNode,
         await it.hears_everything()
 
         assert refused_after_s <= 5
+        async with asyncio.timeout(_BACK_S):
+            await others_reconnected.wait()
         async with asyncio.timeout(_BACK_S), other.consume_permits("chat.outages-later", 1, it.on_permit):
             assert await it.permits.get() == before.generation_id
 
@@ -119,6 +123,21 @@ async def test_everything_goes_on_after_an_operator_closed_all_connections(node:
             await it.reconnected.wait()
 
         await it.hears_everything()
+
+
+async def test_a_consumer_asked_for_without_a_connection_begins_when_it_is_back(node: RabbitNode) -> None:
+    async with client(node.url) as it:
+        closing = asyncio.create_task(asyncio.to_thread(close_all_connections, node))
+        async with asyncio.timeout(_BACK_S):
+            while it.broker._consuming.connected.is_set():  # noqa: ASYNC110  # nothing tells of a lost connection
+                await asyncio.sleep(0)
+
+        async with it.broker.consume_permits("chat.outages-begun", 1, it.on_permit):
+            await closing
+            permit = GenerateReply(generation_id=new_id())
+            async with asyncio.timeout(_BACK_S):
+                await until_taken(it.broker, permit, "chat.outages-begun")
+                assert await it.permits.get() == permit.generation_id
 
 
 async def test_permits_published_while_connections_are_closed_arrive_or_are_refused(node: RabbitNode) -> None:
