@@ -120,6 +120,8 @@ class Hub:
         if watched is None:
             now = asyncio.get_running_loop().time()
             watched = self._watched[generation_id] = _Watched(LiveAnswer(generation_id), now)
+        elif watched.answer.is_gone:  # a question that was taken back may have been sent again
+            watched.answer.look_again()
         watched.watchers += 1
         return watched
 

@@ -108,6 +108,11 @@ class LiveAnswer:
         self.is_stale = True
         self.wake()
 
+    def look_again(self) -> None:
+        """It was not in the store, and may be there now."""
+        self.is_gone = False
+        self.mark_stale()
+
     def move_to(self, place: Place) -> None:
         """It still waits, and stands here now."""
         if place != self.place:

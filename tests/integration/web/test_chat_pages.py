@@ -16,6 +16,7 @@ from shared.ids import new_id
 from shared.store import Store
 from tests.scripted_worker import Say, ScriptedWorker, Unsayable
 from tests.web_visitor import WebVisitor, parse_events, text_of
+from web.chat.hub import Hub
 
 LANE = "chat.test"
 
@@ -224,6 +225,29 @@ async def test_a_full_queue_takes_the_question_back_and_keeps_what_was_typed(
 
     monkeypatch.undo()
     assert (await person.ask("다시", path)).status_code == 303
+
+
+async def test_a_question_refused_and_sent_again_is_answered(
+    app: Quart, person: WebVisitor, store: Store, memory_broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node still watches for the first one, which it knows to be gone."""
+    generation_id = person.generation_id
+    hub: Hub = app.extensions["nunmal_hub"]
+
+    async def full(*args: object) -> None:
+        raise QueueFull
+
+    monkeypatch.setattr(memory_broker, "publish_permit", full)
+    assert (await person.ask("꽉 찼을 때")).status_code == 503
+    for watched in hub._watched.values():
+        watched.answer.apply_document(await store.generations.get(generation_id))
+    monkeypatch.undo()
+
+    assert (await person.ask("다시", generation_id=generation_id)).status_code == 303
+    async with ScriptedWorker(store, memory_broker, LANE, _saying("네.")):
+        events = parse_events(await _stream(person))
+
+    assert events[-1].data["state"] == "done"
 
 
 async def test_without_a_broker_the_question_is_kept(
