@@ -51,6 +51,10 @@ chaos: $(VENV)/test.stamp ## Kill, freeze and restart everything under load: not
 clients: $(VENV)/test.stamp ## Unmodified clients of OpenAI's API against the service; writes build/clients.json (ARGS=litellm)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.clients $(ARGS)
 
+.PHONY: upstream
+upstream: $(VENV)/test.stamp ## Answers of a real server (transformers serve; ARGS='--url http://host:8000/v1') against our own engine's
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.upstream $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(VENV)/test.stamp ## Attack the whole service: no 5xx, no script, no foreign word (REQUESTS=N SEED=S PLANT=xss|idor|500)
 	@infra/services.sh ensure
@@ -61,6 +65,14 @@ fuzz: $(VENV)/test.stamp ## Attack the whole service: no 5xx, no script, no fore
 bench-backbone: $(VENV)/test.stamp ## Measure what web, RabbitMQ and worker cost; writes build/bench/backbone.json (10 min)
 	@infra/services.sh ensure
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.backbone $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/test.stamp ## Install the engines that ours is compared with, each in its own venv (build/peers/)
+	TORCH_INDEX=$(TORCH_INDEX) $(BIN)/python -m tests.bench.peers
+
+.PHONY: bench-engine
+bench-engine: bench-peers ## Measure the engine beside its peers; writes build/bench/engine.json (ARGS=--quick) (50 min)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.engine $(ARGS)
 
 .PHONY: format
 format: $(VENV)/test.stamp ## Put the code into shape

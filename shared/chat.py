@@ -78,6 +78,8 @@ class SamplingParams:
     presence_penalty: float = 0.0  # taken off once if it is
     logprobs: int | None = None  # with every token its logprob and this many of the likeliest; None: no logprobs
     json_schema: str | None = None  # the answer is compact JSON of this schema (itself JSON text)
+    min_p: float | None = None  # tokens less likely than this share of the likeliest one's probability are not drawn
+    repetition_penalty: float | None = None  # divides the logits of tokens of prompt and answer; 1 switches it off
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class TokenLogprob:
     bytes: bytes  # of its text, which may begin or end inside a character
     logprob: float
     top: tuple[TokenLogprob, ...] = ()  # the likeliest at its place, in order; these have none themselves
+    start: int = 0  # where its text begins in the answer, in code points; those of one character begin together
 
     @property
     def text(self) -> str:

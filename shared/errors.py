@@ -18,8 +18,10 @@
     │   ├── StoreUnavailable  BrokerUnavailable  QueueFull  TooBusy
     ├── GenerationError         one answer failed; the worker lives on
     │   ├── PromptTooLong  PromptRefused  GenerationCrashed  TooManyAttempts  DeadlineExceeded  SchemaUnsupported
+    │   ├── AdapterUnknown  UpstreamCannot  UpstreamRefused
     ├── AuditBroken             the audit chain is not what was written
     ├── ModelError              a model directory cannot be loaded
+    ├── AdapterRefused          an adapter's files are not what this worker serves; what was loaded before stays
     └── EngineLost              the engine's process has ended; another worker continues its answers
 
 Each class has a stable `code` (the key of its sentence in every language), says whether trying again can
@@ -268,8 +270,26 @@ class SchemaUnsupported(GenerationError):
     code = "schema_unsupported"
 
 
+class AdapterUnknown(GenerationError):
+    """Facts: adapter (no adapter of this name is loaded)."""
+
+    code = "adapter_unknown"
+
+
 class GenerationCrashed(GenerationError):
     code = "generation_crashed"
+
+
+class UpstreamCannot(GenerationError):
+    """The server that runs this model has no such parameter. Fact: param."""
+
+    code = "upstream_cannot"
+
+
+class UpstreamRefused(GenerationError):
+    """The server that runs this model did not take the request. Fact: status (of HTTP)."""
+
+    code = "upstream_refused"
 
 
 class TooManyAttempts(GenerationError):
@@ -292,6 +312,12 @@ class ModelError(NunmalError):
     """Facts: model, reason."""
 
     code = "model"
+
+
+class AdapterRefused(NunmalError):
+    """Facts: adapter, reason."""
+
+    code = "adapter_refused"
 
 
 class EngineLost(NunmalError):

@@ -55,6 +55,19 @@ class WatchGeneration(_Wire):
     offset: int = Field(ge=0)  # code points the node already has
 
 
+class FrameToken(BaseModel):
+    """How likely a token was, of an answer that was asked for with logprobs."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", allow_inf_nan=False, ser_json_bytes="base64", val_json_bytes="base64"
+    )
+
+    start: int = Field(ge=0)  # where its text begins in the answer, in code points
+    spelled: bytes  # of its text, which may begin or end inside a character
+    logprob: float
+    top: tuple[tuple[bytes, float], ...] = ()
+
+
 class Frame(BaseModel):
     """A piece of one answer. The reader cuts its copy to `offset` code points and appends `text`."""
 
@@ -64,6 +77,7 @@ class Frame(BaseModel):
     attempt: int = Field(ge=1)
     offset: int = Field(ge=0)
     text: str
+    tokens: tuple[FrameToken, ...] = ()  # those that begin in `text`, if logprobs were asked for
 
 
 class TokensGenerated(_Wire):

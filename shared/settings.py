@@ -96,13 +96,16 @@ class WebSettings(_Section):
 class WorkerSettings(_Section):
     slots: int = Field(default=32, ge=1, description="Answers one worker writes at the same time.")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto", description="Precision of the weights."
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "nf4", "int8"] = Field(
+        default="auto", description="Precision of the weights; nf4 and int8 quantise them while they are read."
     )
     threads: int = Field(default=0, ge=0, description="CPU threads for the model; 0 means one for each core but one.")
     max_new_tokens: int = Field(default=1024, ge=1, description="Most tokens of one answer, unless asked for fewer.")
+    kv_memory_mib: int = Field(
+        default=0, ge=0, description="Memory for keys and values in MiB; 0: a share of what is free."
+    )
     prefill_chunk: int = Field(
-        default=512, ge=1, description="Prompt tokens read between two steps of running answers."
+        default=512, ge=1, description="Most prompt tokens of one step; fewer beside running answers."
     )
     frame_ms: int = Field(
         default=20, ge=1, description="Milliseconds for which later tokens are gathered into one frame."
@@ -115,6 +118,15 @@ class WorkerSettings(_Section):
     deadline_s: float = Field(default=900.0, gt=0, description="Longest time one answer may take, in seconds.")
     drain_s: float = Field(
         default=30.0, ge=0, description="Seconds an ending worker may finish answers; others continue what is left."
+    )
+    upstream_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#@]+(/[^\s?#@]*)?)?$",
+        description="http(s)://host:port/v1 of an OpenAI-compatible server that runs the model; empty: none does.",
+    )
+    upstream_model: str = Field(default="", description="The model's name there; empty: the only one it serves.")
+    upstream_key: Annotated[SecretStr | None, _EmptyIsNone] = Field(
+        default=None, description="The API key of that server, if it wants one."
     )
 
 

@@ -51,6 +51,13 @@ CANCEL_LATENCY = Histogram(
 BATCH_SIZE = Histogram(
     "nunmal_batch_size", "Answers that shared one step.", ["model"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
+KV_BLOCKS = Gauge("nunmal_kv_blocks", "Blocks of memory for keys and values, in all and held.", ["model", "kind"])
+PREEMPTIONS = Counter("nunmal_preemptions_total", "Answers that had to wait again for memory.", ["model"])
+PREFIX_TOKENS = Counter(
+    "nunmal_prefix_tokens_total",
+    "Tokens of prompts, read now and read before.",
+    ["model", "kind"],
+)
 GENERATIONS = Counter("nunmal_generations_total", "Answers by how they ended.", ["model", "outcome"])
 GENERATION_TOKENS = Counter("nunmal_generation_tokens_total", "Tokens written.", ["model"])
 SLOTS_BUSY = Gauge("nunmal_slots_busy", "Answers being written by this worker.", ["model"])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from shared.errors import EngineLost, GenerationError
+from shared.errors import AdapterRefused, AdapterUnknown, EngineLost, GenerationError, NunmalError
 from workers.engine import admission
 from workers.engine.base import EngineStats, FinishReason, Logprobs, Request, TokenEvent
 from workers.engine.event_stream import EventStream
+from workers.engine.facts import AdapterFacts
 from workers.engine.steering import Steering
 
 Rule = Callable[[Request, int], int]
@@ -62,7 +64,8 @@ class ScriptedEngine:
         self._go.set()
         self._has_work = asyncio.Event()
         self._stepping: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self._is_closed = self._is_draining = False
+        self._adapters: dict[str, AdapterFacts] = {}
         self.requests: list[Request] = []  # all that were submitted, for assertions
 
     def submit(self, request: Request) -> EventStream:
@@ -71,14 +74,16 @@ class ScriptedEngine:
         try:
             if request.id in self._waiting or request.id in self._running:
                 raise GenerationError("a request with this id is running")
+            if request.adapter is not None and request.adapter not in self._adapters:
+                raise AdapterUnknown(adapter=request.adapter)
             admission.check(request, self._vocabulary, self.context_length)
             steering = Steering.of(request, self.context_length)
-        except GenerationError as error:
+        except NunmalError as error:
             stream.put([TokenEvent(None, "error", error)])
             return stream
         running = _Running(request, stream, list(request.generated), steering)
         reason = self._reason(running)
-        if reason or self._is_closed:
+        if reason or self._is_closed or self._is_draining:
             stream.put([TokenEvent(None, reason or "cancelled")])
             return stream
         self._waiting[request.id] = running
@@ -108,6 +113,25 @@ class ScriptedEngine:
 
     def stats(self) -> EngineStats:
         return EngineStats(len(self._running), len(self._waiting), self._slots)
+
+    def adapters(self) -> tuple[AdapterFacts, ...]:
+        return tuple(self._adapters.values())
+
+    async def load_adapter(self, name: str, directory: Path) -> AdapterFacts:
+        if not (directory / "adapter_config.json").is_file():
+            raise AdapterRefused(adapter=name, reason="it has no adapter_config.json")
+        self._adapters[name] = AdapterFacts(name, f"digest of {directory.name}", 8, False, "scripted", "none", 0)
+        return self._adapters[name]
+
+    async def unload_adapter(self, name: str) -> None:
+        if name not in self._adapters:
+            raise AdapterUnknown(adapter=name)
+        del self._adapters[name]
+
+    async def drain(self) -> None:
+        self._is_draining = True
+        while self._running or self._waiting:  # noqa: ASYNC110  # its steps are turns of the loop
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         self._is_closed = True

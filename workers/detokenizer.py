@@ -50,6 +50,11 @@ class Detokenizer:
         for token_id in token_ids:
             self.push(token_id)
 
+    @property
+    def length(self) -> int:
+        """Of the answer so far in code points, with what is still held back: where the next token's text begins."""
+        return len(self.text) + len(self._held)
+
     def push(self, token_id: int) -> str:
         """The text that this token releases, often none."""
         if self.is_stopped:

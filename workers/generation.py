@@ -23,7 +23,6 @@ from shared.errors import (
 )
 from shared.store import Store
 from shared.telemetry import fields
-from workers.answer_logprobs import within
 from workers.answer_metrics import AnswerMetrics
 from workers.detokenizer import Detokenizer
 from workers.engine.base import Request, TokenEvent, TokenStream
@@ -81,7 +80,9 @@ class RunningGeneration:
         self.proven = asyncio.Event()  # its first token is there, or it is over
         self._metrics = AnswerMetrics(model.name, claimed)
         text = claimed.answer if self._continues else ""
-        self._stream: AnswerStream = publisher.open(claimed.id, claimed.attempt, text, claimed.listeners)
+        self._stream: AnswerStream = publisher.open(
+            claimed.id, claimed.attempt, text, claimed.listeners, self._logprobs
+        )
 
     # From outside, at any time.
 
@@ -194,6 +195,8 @@ class RunningGeneration:
             presence_penalty=asked.presence_penalty,
             logprobs=asked.logprobs,
             grammar=grammar,
+            min_p=sampling.min_p,
+            repetition_penalty=sampling.repetition_penalty,
         )
 
     def _obey_early_calls(self) -> None:
@@ -210,8 +213,10 @@ class RunningGeneration:
         async for event in events:
             if event.token_id is not None:
                 self._token_ids.append(event.token_id)
-                if event.logprobs and (told := self._model.vocabulary.spelled(event.token_id, event.logprobs)):
-                    self._logprobs.append(told)
+                if event.logprobs:
+                    start = self._detokenizer.length
+                    if told := self._model.vocabulary.spelled(event.token_id, event.logprobs, start):
+                        self._logprobs.append(told)
                 self._stream.append(self._detokenizer.push(event.token_id))
                 self._metrics.token()
                 self._has_new_token.set()
@@ -273,7 +278,7 @@ class RunningGeneration:
             token_ids, answer = self.claimed.token_ids, self.claimed.answer
         told = self._told() if self._token_ids else None
         if told and self._detokenizer.is_stopped:
-            told = within(told, answer)
+            told = tuple(token for token in told if token.start < len(answer))
         is_written = await patiently(
             lambda: self._store.generations.finish(
                 self.claimed.id,

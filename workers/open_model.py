@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from shared.settings import WorkerSettings
+from workers.engine.kv_memory import reserve
 from workers.engine.model_loader import load
 from workers.engine.numerics import use_threads
 from workers.engine.transformers_engine import TransformersEngine
@@ -16,7 +17,8 @@ def open_model(source: str, name: str, settings: WorkerSettings) -> ServedModel:
     """Takes seconds: call it in a thread. Raises ModelError or ConfigError."""
     use_threads(settings.threads)
     loaded = load(source, device=settings.device, dtype=settings.dtype, max_new_tokens=settings.max_new_tokens)
-    engine = TransformersEngine(loaded.runner, loaded.facts, slots=settings.slots, prefill_chunk=settings.prefill_chunk)
+    facts = reserve(loaded.runner, loaded.facts, slots=settings.slots, mib=settings.kv_memory_mib)
+    engine = TransformersEngine(loaded.runner, facts, slots=settings.slots, prefill_chunk=settings.prefill_chunk)
     vocabulary = Vocabulary(loaded.tokenizer, loaded.facts.vocabulary, loaded.facts.stop_ids)
     return ServedModel(
         name,

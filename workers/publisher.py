@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 
 from shared.broker.base import Broker
-from shared.chat import GenerationState
+from shared.chat import GenerationState, TokenLogprob
 from shared.errors import BrokerUnavailable
-from shared.messages import Frame, GenerationChanged, TokensGenerated
+from shared.messages import Frame, FrameToken, GenerationChanged, TokensGenerated
 from shared.telemetry import fields
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,20 @@ _FLUSH_TIMEOUT_S = 2.0
 class AnswerStream:
     """One answer on its way out. `text` only grows."""
 
-    def __init__(self, generation_id: str, attempt: int, text: str, listeners: Iterable[str], publisher: Publisher):
+    def __init__(
+        self,
+        generation_id: str,
+        attempt: int,
+        text: str,
+        listeners: Iterable[str],
+        logprobs: Sequence[TokenLogprob],
+        publisher: Publisher,
+    ) -> None:
         self.generation_id = generation_id
         self.attempt = attempt
         self.text = text
         self._sent = {node_id: len(text) for node_id in listeners}  # code points each node has
+        self._logprobs = logprobs
         self._asked: set[str] = set()  # nodes that get a frame even if nothing is new
         self._publisher = publisher
         self._is_begun = False
@@ -56,10 +66,29 @@ class AnswerStream:
     def take_frames(self) -> dict[str, Frame]:
         """What each node lacks."""
         return {
-            node_id: Frame(generation_id=self.generation_id, attempt=self.attempt, offset=sent, text=self.text[sent:])
+            node_id: Frame(
+                generation_id=self.generation_id,
+                attempt=self.attempt,
+                offset=sent,
+                text=self.text[sent:],
+                tokens=self._tokens_from(sent),
+            )
             for node_id, sent in self._sent.items()
             if sent < len(self.text) or node_id in self._asked
         }
+
+    def _tokens_from(self, offset: int) -> tuple[FrameToken, ...]:
+        """Those that begin in the text from there on."""
+        begins = [bisect_left(self._logprobs, at, key=lambda token: token.start) for at in (offset, len(self.text))]
+        return tuple(
+            FrameToken(
+                start=token.start,
+                spelled=token.bytes,
+                logprob=token.logprob,
+                top=tuple((other.bytes, other.logprob) for other in token.top),
+            )
+            for token in self._logprobs[begins[0] : begins[1]]
+        )
 
     def mark_sent(self, node_id: str, frame: Frame) -> None:
         if self._sent.get(node_id) == frame.offset:  # else it asked again meanwhile
@@ -80,9 +109,17 @@ class Publisher:
         self._is_urgent = asyncio.Event()
         self._sent_some = asyncio.Condition()
 
-    def open(self, generation_id: str, attempt: int, text: str, listeners: Iterable[str]) -> AnswerStream:
-        """A stream whose listeners are taken to have `text` already (a checkpoint they can read in the store)."""
-        stream = AnswerStream(generation_id, attempt, text, listeners, self)
+    def open(
+        self,
+        generation_id: str,
+        attempt: int,
+        text: str,
+        listeners: Iterable[str],
+        logprobs: Sequence[TokenLogprob] = (),
+    ) -> AnswerStream:
+        """A stream whose listeners are taken to have `text` already (a checkpoint they can read in the store).
+        `logprobs`, which the caller adds to before it appends text, travel with the text they belong to."""
+        stream = AnswerStream(generation_id, attempt, text, listeners, logprobs, self)
         self._streams.add(stream)
         return stream
 

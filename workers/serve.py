@@ -24,14 +24,16 @@ from shared.ids import new_id
 from shared.prompting import prompt_ids
 from shared.settings import Settings
 from shared.store import Store
-from shared.telemetry import BATCH_SIZE, fields
+from shared.telemetry import fields
 from shared.topology import CHAT_JOBS, lane
 from workers.consumer import Consumer
 from workers.engine.base import JsonSchema, Request
 from workers.engine.engine_messages import Order
 from workers.engine.process_engine import ProcessEngine
 from workers.engine.vocabulary import Vocabulary
+from workers.engine_metrics import EngineMetrics
 from workers.heartbeat import WorkerIdentity, beat_forever
+from workers.open_upstream import open_upstream
 from workers.publisher import Publisher
 from workers.served_model import ServedModel
 
@@ -43,13 +45,17 @@ _SELF_TEST_S = 60.0
 
 
 def load_model(settings: Settings) -> ServedModel:
-    """Open the configured model, its engine in a process of its own. Slow: call it in a thread.
+    """Open the configured model, its engine in a process of its own or on another server. Slow: call it in a thread.
 
     Raises ModelError or ConfigError.
     """
     name, source = settings.model_name, settings.model_source
+    if settings.worker.upstream_url:
+        upstream = open_upstream(source, name, settings.worker)
+        log.info("upstream_opened", extra=fields(model=name, how=upstream.description))
+        return upstream
     order = Order(source, settings.worker, settings.log_format, settings.log_level)
-    engine = ProcessEngine.start(order, on_step=BATCH_SIZE.labels(name).observe)
+    engine = ProcessEngine.start(order, on_step=EngineMetrics(name).step)
     opened = engine.opened
     log.info("model_loaded", extra=fields(model=name, numerics=opened.numerics, process=engine.pid))
     vocabulary = Vocabulary(opened.tokenizer, opened.facts.vocabulary, opened.facts.stop_ids)

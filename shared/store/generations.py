@@ -86,8 +86,8 @@ class Generations:
 
     @translated
     async def get_many(self, generation_ids: Iterable[str]) -> dict[str, Generation]:
-        """Those that exist, by id, without their token ids, in one query."""
-        cursor = self._generations.find({"_id": {"$in": list(generation_ids)}}, _WITHOUT_TOKENS)
+        """Those that exist, by id, without their token ids and prompts, in one query."""
+        cursor = self._generations.find({"_id": {"$in": list(generation_ids)}}, {"token_ids": 0, "prompt": 0})
         return {document["_id"]: _generation(document) async for document in cursor}
 
     @translated

@@ -1,5 +1,5 @@
-"""Logprobs as a generation's document keeps them: [bytes, logprob, [[bytes, logprob], ...]] for each token, short
-because there may be twenty beside it."""
+"""Logprobs as a generation's document keeps them: [bytes, logprob, [[bytes, logprob], ...], start] for each token,
+short because there may be twenty beside it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ def logprobs_in_store(logprobs: Sequence[TokenLogprob] | None) -> Document:
     """The fields to set; none if no logprobs were asked for."""
     if logprobs is None:
         return {}
-    kept = [[token.bytes, token.logprob, [[other.bytes, other.logprob] for other in token.top]] for token in logprobs]
+    kept = [
+        [token.bytes, token.logprob, [[other.bytes, other.logprob] for other in token.top], token.start]
+        for token in logprobs
+    ]
     return {"logprobs": kept}
 
 
 def logprobs_from_store(kept: Sequence[Sequence[Any]]) -> tuple[TokenLogprob, ...]:
     return tuple(
-        TokenLogprob(bytes(text), logprob, tuple(TokenLogprob(bytes(other), value) for other, value in top))
-        for text, logprob, top in kept
+        TokenLogprob(bytes(text), logprob, tuple(TokenLogprob(bytes(other), value) for other, value in top), *start)
+        for text, logprob, top, *start in kept
     )

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from shared.errors import GenerationError, PromptTooLong, SchemaUnsupported
+from shared.errors import AdapterRefused, AdapterUnknown, GenerationError, PromptTooLong, SchemaUnsupported
 from tests.scripted_engine import ScriptedEngine
 from tests.tiny_models import tiny_model
 from workers.engine.base import Engine, Mask, Request, TokenEvent
@@ -101,6 +102,33 @@ class EngineContract:
         for cut in range(len(whole)):
             resumed = request(temperature=temperature, generated=tuple(whole[:cut]))
             assert tokens(await events_of(engine, resumed)) == whole[cut:]
+
+    @pytest.mark.parametrize("asked", [{"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}])
+    async def test_where_only_the_likeliest_may_be_drawn_it_is(self, engine: Engine, asked: dict[str, object]) -> None:
+        greedy = tokens(await events_of(engine, request()))
+
+        drawn = replace(request(temperature=2.0), **asked)  # type: ignore[arg-type]  # names
+        assert tokens(await events_of(engine, drawn)) == greedy
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {"top_k": 7},
+            {"min_p": 0.2},
+            {"top_k": 40, "top_p": 0.9, "min_p": 0.05},
+            {"repetition_penalty": 1.8},
+            {"repetition_penalty": 1.3, "frequency_penalty": 0.5, "min_p": 0.1},
+        ],
+    )
+    async def test_a_drawn_answer_continues_with_the_same_tokens(
+        self, engine: Engine, asked: dict[str, object]
+    ) -> None:
+        drawn = replace(request(temperature=1.0, max_new_tokens=12), **asked)  # type: ignore[arg-type]  # names
+        whole = tokens(await events_of(engine, drawn))
+
+        rests = [replace(drawn, id=f"r{cut}", generated=tuple(whole[:cut])) for cut in range(len(whole))]
+        for cut, events in enumerate(await asyncio.gather(*(events_of(engine, rest) for rest in rests))):
+            assert tokens(events) == whole[cut:]
 
     @pytest.mark.parametrize(
         "asked",
@@ -207,6 +235,10 @@ class EngineContract:
             {"temperature": float("nan")},
             {"top_p": 0.0},
             {"top_k": -1},
+            {"min_p": -0.1},
+            {"min_p": 1.1},
+            {"repetition_penalty": 0.0},
+            {"repetition_penalty": float("inf")},
             {"frequency_penalty": float("nan")},
             {"presence_penalty": float("inf")},
             {"logprobs": 21},
@@ -276,6 +308,37 @@ class EngineContract:
 
         assert (await running)[-1].finish_reason == "cancelled"
         assert (await events_of(engine, request("late")))[-1].finish_reason == "cancelled"
+
+    async def test_draining_ends_when_the_last_request_has(self, closing_engine: Engine) -> None:
+        engine = closing_engine
+        running = [
+            asyncio.create_task(events_of(engine, request(f"r{n}", max_new_tokens=20))) for n in range(2 * SLOTS)
+        ]
+        await asyncio.sleep(0)
+
+        async with asyncio.timeout(20):
+            await engine.drain()
+        late = await events_of(engine, request("late"))
+
+        assert all(len(tokens(events)) == 20 for events in await asyncio.gather(*running))
+        assert [event.finish_reason for event in late] == ["cancelled"]
+
+    async def test_an_adapter_nobody_loaded_fails_its_request_alone(self, engine: Engine) -> None:
+        good, failed = await asyncio.gather(
+            events_of(engine, request("good")), events_of(engine, request("bad", adapter="nobody"))
+        )
+
+        assert len(tokens(good)) == 8
+        assert (len(failed), failed[0].finish_reason) == (1, "error")
+        with pytest.raises(AdapterUnknown):
+            await engine.unload_adapter("nobody")
+
+    async def test_a_directory_that_is_no_adapter_is_refused(self, engine: Engine, tmp_path: Path) -> None:
+        with pytest.raises(AdapterRefused):
+            await engine.load_adapter("broken", tmp_path)
+
+        assert engine.adapters() == ()
+        assert len(tokens(await events_of(engine, request()))) == 8
 
     async def test_stats_tell_slots_and_an_idle_engine(self, engine: Engine) -> None:
         stats = engine.stats()

@@ -18,7 +18,14 @@ class TestGenerations:
         asked = generation(
             question="여러 줄\n👨‍👩‍👧 'quote' \"double\" <b> ﷽ " + "e\u0301" * 3,
             sampling=SamplingParams(
-                temperature=0.0, max_new_tokens=7, stop=("끝", "\n\n"), logprobs=3, json_schema='{"type":"object"}'
+                temperature=0.0,
+                max_new_tokens=7,
+                stop=("끝", "\n\n"),
+                logprobs=3,
+                json_schema='{"type":"object"}',
+                top_k=5,
+                min_p=0.05,
+                repetition_penalty=1.1,
             ),
             seed=2**62 + 1,
         )
@@ -119,13 +126,13 @@ class TestGenerations:
     async def test_finished_answer_keeps_its_reason_and_logprobs(self, store: Store) -> None:
         turn = await self._claimed(store)
         half = TokenLogprob("가".encode()[:2], -0.25, (TokenLogprob(b"a", -0.125), TokenLogprob(b"", -3.5)))
-        told = (half, TokenLogprob("가".encode()[2:], 0.0))
+        told = (half, TokenLogprob("가".encode()[2:], 0.0), TokenLogprob(b".", -1.0, start=1))
         result = await store.generations.checkpoint(turn.id, turn.attempt, [1], "", "digest", told[:1])
         assert result.is_current
         checkpointed = await store.generations.get(turn.id)
 
         await store.generations.finish(
-            turn.id, turn.attempt, GenerationState.DONE, [1, 2], "가", finish_reason="length", logprobs=told
+            turn.id, turn.attempt, GenerationState.DONE, [1, 2, 3], "가.", finish_reason="length", logprobs=told
         )
 
         found = await store.generations.get(turn.id)

@@ -85,6 +85,16 @@ async def test_a_schema_is_compiled_where_the_engine_runs(engine: Engine) -> Non
     assert (second[-1].finish_reason, second[-1].error.code) == ("error", "schema_unsupported")  # type: ignore[union-attr]
 
 
+async def test_its_memory_and_what_it_shared_are_told(own_engine: ProcessEngine) -> None:
+    prompt = tuple(range(5, 40))
+    await events_of(own_engine, request("first", *prompt))
+    await events_of(own_engine, request("second", *prompt))
+
+    stats = own_engine.stats()
+    assert stats.kv_blocks >= SLOTS * CONTEXT_LENGTH // 32
+    assert (stats.prompt_tokens, stats.shared_tokens) == (70, 32)
+
+
 async def test_a_killed_process_ends_its_requests_as_lost(own_engine: ProcessEngine) -> None:
     engine = own_engine
     async with asyncio.timeout(20), aclosing(engine.submit(request(max_new_tokens=60))) as events:

@@ -101,6 +101,7 @@ _FIELDS = (
         "stop",
     ),
     *("stream", "stream_options", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "user", "tools"),
+    *("top_k", "min_p", "repetition_penalty"),
     *("response_format", "logit_bias", "metadata", "priority", "echo", "best_of", "suffix", "functions", "store"),
     *("tool_choice", "audio", "modalities", "reasoning_effort", "service_tier", "prediction", "parallel_tool_calls"),
 )

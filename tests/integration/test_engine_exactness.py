@@ -16,6 +16,7 @@ from tests.tiny_models import CONTEXT_LENGTH, END, FAMILIES, VOCABULARY, tiny_mo
 from workers.engine.base import Request
 from workers.engine.facts import ModelFacts
 from workers.engine.model_runner import ModelRunner
+from workers.engine.packed_linear import pack
 from workers.engine.transformers_engine import TransformersEngine
 
 CLOSE_CALL = 1e-4  # two logits this near may change places when sums are formed in another order
@@ -26,9 +27,13 @@ def ask(name: str, prompt: list[int], max_new_tokens: int = 24, generated: tuple
 
 
 @asynccontextmanager
-async def engine_for(family: str, slots: int = 4, chunk: int = 7) -> AsyncIterator[TransformersEngine]:
-    facts = ModelFacts("tiny", VOCABULARY, CONTEXT_LENGTH, frozenset({END}))
-    engine = TransformersEngine(ModelRunner(tiny_model(family)), facts, slots=slots, prefill_chunk=chunk)
+async def engine_for(
+    family: str, slots: int = 4, chunk: int = 7, blocks: int = 128
+) -> AsyncIterator[TransformersEngine]:
+    facts = ModelFacts("tiny", VOCABULARY, min(CONTEXT_LENGTH, 32 * blocks), frozenset({END}))
+    model = tiny_model(family)
+    pack(model)
+    engine = TransformersEngine(ModelRunner(model, blocks), facts, slots=slots, prefill_chunk=chunk)
     try:
         yield engine
     finally:
@@ -85,7 +90,7 @@ async def test_one_request_alone_gives_what_generate_gives(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_requests_that_join_and_leave_give_what_generate_gives(family: str) -> None:
-    """Ten prompts, four rows, chunks of 7: rows move, grow, prefill beside decoding ones, and are reused."""
+    """Ten prompts, four slots, pieces of 7: they are read beside others that decode."""
     oracle = tiny_model(family)
     asked = prompts(10)
     lengths = [4 + 5 * (number % 5) for number in range(len(asked))]
@@ -127,7 +132,7 @@ async def test_a_cancelled_neighbour_changes_nothing(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", ["Llama", "GPTNeoX", "Gemma2"])
-async def test_a_long_answer_outgrows_the_first_cache_and_stays_exact(family: str) -> None:
+async def test_a_long_answer_stays_exact(family: str) -> None:
     oracle = tiny_model(family)
     prompt = prompts(1)[0]
 
@@ -150,3 +155,58 @@ async def test_a_resumed_answer_gives_what_generate_gives() -> None:
         for cut in range(len(whole)):
             rest = await run(engine, ask("rest", prompt, 24, tuple(whole[:cut])))
             assert_greedy(oracle, prompt, [*whole[:cut], *rest])
+
+
+@pytest.mark.parametrize("family", ["Llama", "GPTNeoX", "Qwen3", "Gemma3"])
+async def test_what_a_conversation_has_computed_serves_its_next_turn(family: str) -> None:
+    oracle = tiny_model(family)
+    system, (first, second, other) = list(range(5, 85)), [[chance] * 9 for chance in (90, 91, 92)]
+
+    async with engine_for(family, chunk=64) as engine:
+        answer = await run(engine, ask("first", [*system, *first]))
+        turn = [*system, *first, *answer, *second]
+        next_answer, others_answer = await asyncio.gather(
+            run(engine, ask("next turn", turn)), run(engine, ask("somebody else", [*system, *other]))
+        )
+        shared = engine._thread._scheduler.shared_tokens
+
+    assert shared >= len(turn) // 32 * 32 - 32 + 64  # two blocks of the system's, and nearly all of the turn before
+    assert_greedy(oracle, [*system, *first], answer)
+    assert_greedy(oracle, turn, next_answer)
+    assert_greedy(oracle, [*system, *other], others_answer)
+
+
+@pytest.mark.parametrize("family", ["Llama", "GPTNeoX", "Qwen3", "Gemma3"])
+@pytest.mark.parametrize("seed", range(2))
+async def test_random_schedules_in_too_little_memory_stay_exact(family: str, seed: int) -> None:
+    """Arrivals that begin alike, cancelled neighbours, resumed answers; memory for two of the longest, so answers are
+    interrupted and computed again."""
+    oracle, chance = tiny_model(family), random.Random(seed)
+    stems = [[chance.randrange(5, VOCABULARY) for _ in range(70)] for _ in range(2)]
+    asked = []
+    for number in range(9):
+        prompt = [*chance.choice(stems)[: chance.randrange(1, 71)], *([chance.randrange(5, VOCABULARY)] * (number % 3))]
+        asked.append((f"{number}", prompt, chance.randrange(40, 120)))
+
+    async with engine_for(family, slots=5, chunk=chance.choice([3, 16, 200]), blocks=6) as engine:
+
+        async def answer(name: str, prompt: list[int], length: int, cut: int, is_cancelled: bool) -> list[int]:
+            on_token: Callable[[int], None] = lambda count: engine.cancel(name) if is_cancelled and count == 3 else None  # noqa: E731
+            begun = await run(engine, ask(name, prompt, cut), on_token)
+            if is_cancelled or len(begun) < cut:
+                return begun
+            return [*begun, *await run(engine, ask(name, prompt, length, tuple(begun)))]
+
+        cuts = [chance.randrange(1, length) for _, _, length in asked]
+        answers = await asyncio.gather(
+            *(
+                answer(name, prompt, length, cut, name in ("3", "7"))
+                for (name, prompt, length), cut in zip(asked, cuts, strict=True)
+            )
+        )
+        preemptions = engine._thread._scheduler.preemptions
+
+    assert preemptions > 0
+    for (name, prompt, length), tokens in zip(asked, answers, strict=True):
+        if name not in ("3", "7"):
+            assert_greedy(oracle, prompt, tokens, length)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from shared.errors import GenerationCrashed
+from shared.errors import EngineLost, GenerationCrashed
 from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY, tiny_model
 from workers.engine import drawing, sampling
 from workers.engine.base import Request, TokenEvent
@@ -23,18 +23,21 @@ SPREADING = 301  # one that turns its row into NaN
 
 
 class Broken:
-    """Put before a model: raises where a batch holds POISON, and spoils the rows that hold SPREADING."""
+    """Put before a model: raises where a pass holds POISON, and spoils what follows SPREADING."""
 
     def __init__(self) -> None:
         self.is_everything_broken = False
+        self.most_tokens = 10_000  # a pass with more of them runs out of memory
 
     def before(self, module: torch.nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         if self.is_everything_broken or (options["input_ids"] == POISON).any():
             raise RuntimeError("boom")
+        if options["input_ids"].shape[1] > self.most_tokens:
+            raise torch.OutOfMemoryError
 
     def after(self, module: torch.nn.Module, arguments: tuple[Any, ...], options: dict[str, Any], output: Any) -> None:
-        spoiled = (options["input_ids"] == SPREADING).any(dim=1)
-        output.logits[spoiled] = float("nan")
+        spoiled = options["input_ids"][0, options["logits_to_keep"]] == SPREADING
+        output.logits[0, spoiled] = float("nan")
 
 
 @pytest.fixture
@@ -130,19 +133,32 @@ async def test_a_fault_of_our_own_ends_the_requests_it_may_have_damaged_and_no_m
     assert await events_of(engine, ask("c", 5, 6)) == before
 
 
-async def test_an_idle_engine_gives_its_memory_back(
+async def test_a_thread_that_dies_is_noticed_and_its_requests_go_elsewhere(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache, released = engine._thread._runner.cache, asyncio.Event()
-    loop, release = asyncio.get_running_loop(), cache.release
+    first = asyncio.create_task(events_of(engine, ask("first", 5, 6, max_new_tokens=400)))
+    await asyncio.sleep(0)
+    monkeypatch.setattr(engine._thread, "_take_commands", lambda: 1 / 0)
 
-    def release_and_tell() -> None:
-        release()
-        loop.call_soon_threadsafe(released.set)
+    assert isinstance((await first)[-1].error, EngineLost)
+    assert engine.lost.is_set()
+    assert isinstance((await events_of(engine, ask("late", 5, 6)))[-1].error, EngineLost)
 
-    monkeypatch.setattr(cache, "release", release_and_tell)
-    await events_of(engine, ask("a", 5, 6))
 
-    async with asyncio.timeout(5):
-        await released.wait()
-    assert cache.size_bytes == 0
+async def test_without_memory_for_all_some_wait_and_nobody_fails(engine: TransformersEngine, broken: Broken) -> None:
+    asked = [ask(name, 5 + number, 6) for number, name in enumerate("abcd")]
+    alone = [await events_of(engine, request) for request in asked]
+    broken.most_tokens = 2
+
+    assert await asyncio.gather(*(events_of(engine, request) for request in asked)) == alone
+
+
+async def test_what_a_failed_request_computed_is_not_used_again(engine: TransformersEngine, broken: Broken) -> None:
+    prompt = tuple(range(5, 75))
+    good = await events_of(engine, ask("good", *prompt[:68]))
+
+    failed = await events_of(engine, ask("bad", *prompt[:68], SPREADING))
+    again = await events_of(engine, ask("again", *prompt[:68]))
+
+    assert isinstance(failed[-1].error, GenerationCrashed)
+    assert again == good

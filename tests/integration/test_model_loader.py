@@ -14,6 +14,7 @@ from shared.chat import SamplingParams
 from shared.errors import ConfigError, ModelError
 from shared.prompting import FALLBACK_STOP
 from tests.tiny_models import CONTEXT_LENGTH, END, FAMILIES, VOCABULARY, save_tiny_model, tiny_tokenizer
+from workers.engine import numerics
 from workers.engine.model_loader import LoadedModel, load
 from workers.engine.numerics import choose_numerics
 from workers.engine.sampling_defaults import SamplingDefaults
@@ -58,12 +59,14 @@ def test_end_tokens_come_from_generation_config_tokenizer_and_template(tmp_path:
 def test_sampling_defaults_are_the_models_own(tmp_path: Path) -> None:
     save_tiny_model(tmp_path)
     own = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20, "max_new_tokens": 50}
+    own |= {"min_p": 0.05, "repetition_penalty": 1.1}
     edit_json(tmp_path / "generation_config.json", **own)
 
     defaults = open_directory(tmp_path).sampling
 
-    assert defaults == SamplingDefaults(0.6, 0.9, 20, 50)
-    assert defaults.resolve(SamplingParams(temperature=0.0, max_new_tokens=80)) == SamplingDefaults(0.0, 0.9, 20, 50)
+    assert defaults == SamplingDefaults(0.6, 0.9, 20, 50, 0.05, 1.1)
+    asked = SamplingParams(temperature=0.0, max_new_tokens=80, repetition_penalty=1.0)
+    assert defaults.resolve(asked) == SamplingDefaults(0.0, 0.9, 20, 50, 0.05, 1.0)
 
 
 def test_a_model_that_does_not_ask_to_be_sampled_is_greedy(tmp_path: Path) -> None:
@@ -202,3 +205,20 @@ def test_a_configured_precision_is_kept() -> None:
 
     assert chosen.dtype == torch.bfloat16
     assert "as configured" in chosen.reason
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_fast", "dtype"),
+    [
+        (34_000_000, True, torch.float32),
+        (320_000_000, True, torch.bfloat16),
+        (320_000_000, False, torch.float32),
+        (None, True, torch.float32),
+    ],
+)
+def test_a_cpu_runs_in_bfloat16_what_is_large_if_it_is_fast_at_it(
+    parameters: int | None, is_fast: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numerics, "_cpu_has_bfloat16", lambda: is_fast)
+
+    assert choose_numerics("cpu", "auto", parameters).dtype == dtype

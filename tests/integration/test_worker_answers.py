@@ -114,10 +114,18 @@ async def test_logprobs_are_kept_for_every_token_also_across_workers(house: Hous
 
     assert whole.logprobs is not None
     assert len(whole.logprobs) == len(whole.token_ids) == 40
+    for place, token in enumerate(whole.logprobs):  # each begins where what came before it ends
+        before = b"".join(other.bytes for other in whole.logprobs[:place])
+        assert whole.answer.startswith(before.decode(errors="ignore"), 0)
+        assert token.start == len(before.decode(errors="ignore"))
+    sent = [token for frame in house.node.frames if frame.generation_id == whole.id for token in frame.tokens]
+    begun = [token for token in whole.logprobs if token.start < len(whole.answer)]
+    assert [(token.start, token.spelled) for token in sent] == [(token.start, token.bytes) for token in begun]
     assert all(len(token.top) == 3 for token in whole.logprobs)
     for cut in (1, 20, 39):
         continued = await _continued(house, whole, cut)
         assert continued.logprobs is not None
         assert [token.bytes for token in continued.logprobs] == [token.bytes for token in whole.logprobs]
+        assert [token.start for token in continued.logprobs] == [token.start for token in whole.logprobs]
         values = [token.logprob for token in whole.logprobs]
         assert [token.logprob for token in continued.logprobs] == pytest.approx(values, abs=1e-4)

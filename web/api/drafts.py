@@ -96,10 +96,13 @@ def _sampling(body: ChatCompletionRequest | JobRequest | CompletionRequest, most
     return SamplingParams(
         temperature=body.temperature,
         top_p=None if body.top_p is None else max(body.top_p, _LEAST_TOP_P),
+        top_k=None if body.top_k is None else max(body.top_k, 0),
         max_new_tokens=most_tokens,
         stop=body.stops,
         frequency_penalty=body.frequency_penalty or 0.0,
         presence_penalty=body.presence_penalty or 0.0,
+        min_p=body.min_p,
+        repetition_penalty=body.repetition_penalty,
     )
 
 

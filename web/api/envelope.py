@@ -23,6 +23,7 @@ from shared.errors import (
     PromptTooLong,
     SchemaUnsupported,
     ServiceError,
+    UpstreamCannot,
 )
 from web.api.objects import Error, ErrorBody
 from web.api.problems import ApiKeyInvalid, ContentTypeUnknown
@@ -41,6 +42,7 @@ _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
     (PromptTooLong, 400),
     (PromptRefused, 400),
     (SchemaUnsupported, 400),
+    (UpstreamCannot, 400),
     (Busy, 409),
     (LimitReached, 429),
     (ServiceError, 503),

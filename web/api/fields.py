@@ -29,6 +29,7 @@ def _clean(text: str) -> str:
 Text = Annotated[str, AfterValidator(_clean)]  # NFC, storable
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+TopK = Annotated[int, Field(ge=-1, le=2**31 - 1)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 

@@ -87,7 +87,7 @@ class Delta(ApiObject):
 class DeltaChoice(ApiObject):
     index: int
     delta: Delta
-    logprobs: None
+    logprobs: ChatLogprobs | None = Field(description="Of the tokens whose text begins in this delta.")
     finish_reason: FinishReason | None
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from web.api.fields import Body, Int64, Only, Penalty, Text, TokenLimit
-from web.api.problems import ParametersConflict, ParameterUnsupported
+from web.api.fields import Body, Int64, Only, Penalty, Text, TokenLimit, TopK
+from web.api.problems import ParametersConflict
 
 MOST_CHOICES = 4
 MOST_STOPS = 4
@@ -84,6 +84,13 @@ class _Sampled(Body):
     top_p: float | None = Field(None, ge=0, le=1)
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
+    top_k: TopK | None = Field(None, description="Not OpenAI's: draw from the k likeliest tokens; 0 or -1: from all.")
+    min_p: float | None = Field(
+        None, ge=0, le=1, description="Not OpenAI's: no token less likely than this share of the likeliest one."
+    )
+    repetition_penalty: float | None = Field(
+        None, ge=0.01, le=2, description="Not OpenAI's: divides the logits of tokens of prompt and answer; 1: off."
+    )
     stop: Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS)] | None = Field(
         None, description="The answer ends before the first of these."
     )
@@ -147,7 +154,7 @@ class ChatCompletionRequest(_Chat):
 
     def check(self) -> None:
         super().check()
-        _check_stream(self.stream, self.stream_options, self.logprobs)
+        _check_stream(self.stream, self.stream_options)
 
 
 class JobRequest(_Chat):
@@ -180,11 +187,9 @@ class CompletionRequest(_Sampled):
         return self.prompt if isinstance(self.prompt, str) else self.prompt[0]
 
     def check(self) -> None:
-        _check_stream(self.stream, self.stream_options, self.logprobs)
+        _check_stream(self.stream, self.stream_options)
 
 
-def _check_stream(stream: bool | None, options: StreamOptions | None, logprobs: bool | int | None) -> None:
+def _check_stream(stream: bool | None, options: StreamOptions | None) -> None:
     if options is not None and not stream:
         raise ParametersConflict(param="stream_options", other="stream")
-    if stream and logprobs is not None and logprobs is not False:
-        raise ParameterUnsupported(param="logprobs")

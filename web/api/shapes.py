@@ -68,7 +68,7 @@ def chat_completion(turns: Sequence[Generation], model: str) -> ChatCompletion:
             ChatChoice(
                 index=index,
                 message=AssistantMessage(role="assistant", content=turn.answer, refusal=None),
-                logprobs=_chat_logprobs(turn),
+                logprobs=chat_logprobs(turn.logprobs),
                 finish_reason=finish_reason(turn),
             )
             for index, turn in enumerate(turns)
@@ -86,7 +86,12 @@ def text_completion(turns: Sequence[Generation], model: str) -> Completion:
         model=model,
         system_fingerprint=fingerprint(turns[0]),
         choices=[
-            TextChoice(index=index, text=turn.answer, logprobs=_text_logprobs(turn), finish_reason=finish_reason(turn))
+            TextChoice(
+                index=index,
+                text=turn.answer,
+                logprobs=text_logprobs(turn.logprobs),
+                finish_reason=finish_reason(turn),
+            )
             for index, turn in enumerate(turns)
         ],
         usage=usage_of(turns),
@@ -121,12 +126,13 @@ def place_of(place: line.Place | None) -> Place | None:
     return Place(ahead=place.ahead, wait_s=place.wait_s) if place else None
 
 
-def _chat_logprobs(turn: Generation) -> ChatLogprobs | None:
-    if turn.logprobs is None:
+def chat_logprobs(logprobs: Sequence[TokenLogprob] | None) -> ChatLogprobs | None:
+    """None if they were not asked for."""
+    if logprobs is None:
         return None
     told = [
         ToldToken(**_token(token).model_dump(), top_logprobs=[_token(other) for other in token.top])
-        for token in turn.logprobs
+        for token in logprobs
     ]
     return ChatLogprobs(content=told, refusal=None)
 
@@ -135,17 +141,13 @@ def _token(token: TokenLogprob) -> LikelyToken:
     return LikelyToken(token=token.text, bytes=list(token.bytes), logprob=token.logprob)
 
 
-def _text_logprobs(turn: Generation) -> TextLogprobs | None:
-    if turn.logprobs is None:
+def text_logprobs(logprobs: Sequence[TokenLogprob] | None) -> TextLogprobs | None:
+    """None if they were not asked for."""
+    if logprobs is None:
         return None
-    spelled = b""
-    offsets = []
-    for token in turn.logprobs:
-        offsets.append(len(spelled.decode("utf-8", errors="ignore")))
-        spelled += token.bytes
     return TextLogprobs(
-        tokens=[token.text for token in turn.logprobs],
-        token_logprobs=[token.logprob for token in turn.logprobs],
-        top_logprobs=[{other.text: other.logprob for other in token.top} for token in turn.logprobs],
-        text_offset=offsets,
+        tokens=[token.text for token in logprobs],
+        token_logprobs=[token.logprob for token in logprobs],
+        top_logprobs=[{other.text: other.logprob for other in token.top} for token in logprobs],
+        text_offset=[token.start for token in logprobs],
     )

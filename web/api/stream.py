@@ -1,16 +1,18 @@
 """A completion as Server-Sent Events of OpenAI's shape, over the same live answers that pages show.
 
 What was sent is never taken back: while another worker writes a lost end again, nothing is sent until there is more.
+With logprobs a chunk has those of the tokens that begin in its text; what follows the text comes with the end.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
-from shared.chat import Generation, GenerationState, Origin
+from shared.chat import Generation, GenerationState, Origin, TokenLogprob
 from shared.errors import GenerationCrashed
 from shared.telemetry import STREAMS_OPEN
 from web.api.envelope import Envelopes
@@ -26,7 +28,7 @@ from web.api.objects import (
 )
 from web.api.problems import NodeEnding
 from web.api.service import ApiService
-from web.api.shapes import completion_id, fingerprint, finish_reason, usage_of
+from web.api.shapes import chat_logprobs, completion_id, fingerprint, finish_reason, text_logprobs, usage_of
 from web.api.watching import Watch, watching
 from web.chat.hub import Hub
 from web.chat.live import LiveAnswer
@@ -48,7 +50,9 @@ class Chunks(Protocol):
 
     def begin(self, index: int) -> ApiObject | None: ...
 
-    def text(self, index: int, text: str) -> ApiObject: ...
+    def text(self, index: int, text: str, logprobs: Sequence[TokenLogprob] | None) -> ApiObject:
+        """`logprobs`: None if they were not asked for."""
+        ...
 
     def end(self, index: int, reason: FinishReason) -> ApiObject: ...
 
@@ -136,6 +140,7 @@ class CompletionStreams:
         now = asyncio.get_running_loop().time
         shape = _chunks_of(turns[0], watch.answers[0], self._model, with_usage)
         said = [""] * len(turns)
+        with_logprobs = turns[0].sampling.logprobs is not None
         ended: dict[int, Generation] = {}
         for index in range(len(turns)):
             if first := shape.begin(index):
@@ -148,9 +153,11 @@ class CompletionStreams:
                     continue
                 final = await self._service.ended(answer.generation_id) if answer.is_over else None
                 text = final.answer if final else answer.text
-                if news := _unsaid(said[index], text, is_final=final is not None):
+                news = _unsaid(said[index], text, is_final=final is not None)
+                told = _from(final.logprobs or () if final else answer.logprobs, len(said[index]))
+                if news or (final and told):
                     said[index] = text
-                    yield event(shape.text(index, news))
+                    yield event(shape.text(index, news, told if with_logprobs else None))
                     sent_at = now()
                 if final:
                     ended[index] = final
@@ -178,6 +185,11 @@ def _unsaid(said: str, text: str, *, is_final: bool) -> str:
     return ""
 
 
+def _from(logprobs: Sequence[TokenLogprob], start: int) -> Sequence[TokenLogprob]:
+    """Of the tokens that begin there or later."""
+    return logprobs[bisect_left(logprobs, start, key=lambda token: token.start) :]
+
+
 def _chunks_of(turn: Generation, answer: LiveAnswer, model: str, with_usage: bool) -> Chunks:
     kind = _TextChunks if turn.origin is Origin.TEXT else _ChatChunks
     return kind(turn, answer, model, with_usage)
@@ -203,8 +215,8 @@ class _ChatChunks(_Head):
     def begin(self, index: int) -> ApiObject:
         return self._chunk([self._choice(index, Delta(role="assistant", content=""))])
 
-    def text(self, index: int, text: str) -> ApiObject:
-        return self._chunk([self._choice(index, Delta(content=text))])
+    def text(self, index: int, text: str, logprobs: Sequence[TokenLogprob] | None) -> ApiObject:
+        return self._chunk([self._choice(index, Delta(content=text), logprobs=logprobs)])
 
     def end(self, index: int, reason: FinishReason) -> ApiObject:
         return self._chunk([self._choice(index, Delta(), reason)])
@@ -212,8 +224,14 @@ class _ChatChunks(_Head):
     def usage(self, usage: Usage) -> ApiObject:
         return self._chunk([], usage)
 
-    def _choice(self, index: int, delta: Delta, reason: FinishReason | None = None) -> DeltaChoice:
-        return DeltaChoice(index=index, delta=delta, logprobs=None, finish_reason=reason)
+    def _choice(
+        self,
+        index: int,
+        delta: Delta,
+        reason: FinishReason | None = None,
+        logprobs: Sequence[TokenLogprob] | None = None,
+    ) -> DeltaChoice:
+        return DeltaChoice(index=index, delta=delta, logprobs=chat_logprobs(logprobs), finish_reason=reason)
 
     def _chunk(self, choices: list[DeltaChoice], usage: Usage | None = None) -> ApiObject:
         chunk = ChatCompletionChunk(
@@ -231,8 +249,9 @@ class _TextChunks(_Head):
     def begin(self, index: int) -> None:
         return None
 
-    def text(self, index: int, text: str) -> ApiObject:
-        return self._chunk([TextChoice(index=index, text=text, logprobs=None, finish_reason=None)])
+    def text(self, index: int, text: str, logprobs: Sequence[TokenLogprob] | None) -> ApiObject:
+        told = text_logprobs(logprobs)
+        return self._chunk([TextChoice(index=index, text=text, logprobs=told, finish_reason=None)])
 
     def end(self, index: int, reason: FinishReason) -> ApiObject:
         return self._chunk([TextChoice(index=index, text="", logprobs=None, finish_reason=reason)])

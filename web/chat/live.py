@@ -12,8 +12,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.chat import Generation, GenerationState
-from shared.messages import Frame, GenerationChanged
+from shared.chat import Generation, GenerationState, TokenLogprob
+from shared.messages import Frame, FrameToken, GenerationChanged
 from web.chat.blocks import Block, finished_blocks
 from web.chat.line import Place
 from web.chat.markdown import LONG, render
@@ -38,13 +38,14 @@ class LiveAnswer:
 
     __slots__ = (
         *("generation_id", "text", "blocks", "attempt", "state", "generation", "is_gone", "is_stale", "place"),
-        *("has_worker", "is_store_away", "version", "_waiting", "_cursors", "_wanted", "_parsed", "_cuts"),
+        *("logprobs", "has_worker", "is_store_away", "version", "_waiting", "_cursors", "_wanted", "_parsed", "_cuts"),
         *("_settling", "_final_html"),
     )
 
     def __init__(self, generation_id: str) -> None:
         self.generation_id = generation_id
         self.text = ""
+        self.logprobs: tuple[TokenLogprob, ...] = ()  # of the tokens that begin in `text`, if they were asked for
         self.blocks: list[Block] = []
         self.attempt = 0
         self.state = GenerationState.QUEUED
@@ -139,7 +140,9 @@ class LiveAnswer:
         self._wanted = max(self._wanted, frame.offset + len(frame.text))
         known = len(self.text) - frame.offset
         if 0 <= known < len(frame.text):
+            tokens = tuple(_logprob(token) for token in frame.tokens if token.start >= len(self.text))
             self.text += frame.text[known:]
+            self.logprobs += tokens
         self.wake()
 
     def begins(self, event: GenerationChanged) -> bool:
@@ -164,6 +167,8 @@ class LiveAnswer:
             self.state = generation.state
             if is_newer or self.is_over or len(generation.answer) > len(self.text):
                 self._replace(generation.answer)
+                known = generation.logprobs or ()
+                self.logprobs = tuple(token for token in known if token.start < len(self.text))
                 self._wanted = len(self.text) if is_newer else self._wanted
         self.wake()
 
@@ -223,6 +228,7 @@ class LiveAnswer:
             return
         self._cuts += 1
         self.text = self.text[:offset]
+        self.logprobs = tuple(token for token in self.logprobs if token.start < offset)
         self._parsed = 0
         self.blocks = []
         for cursor in self._cursors:
@@ -233,6 +239,11 @@ class LiveAnswer:
 def _settle(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def _logprob(token: FrameToken) -> TokenLogprob:
+    top = tuple(TokenLogprob(text, logprob) for text, logprob in token.top)
+    return TokenLogprob(token.spelled, token.logprob, top, token.start)
 
 
 async def rendered(text: str) -> str:

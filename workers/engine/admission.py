@@ -22,6 +22,10 @@ def check(request: Request, vocabulary: int, context_length: int) -> None:
         raise GenerationError("max_new_tokens must be at least 1 and top_k at least 0")
     if not (math.isfinite(request.frequency_penalty) and math.isfinite(request.presence_penalty)):
         raise GenerationError("penalties must be numbers")
+    if not (math.isfinite(request.repetition_penalty) and request.repetition_penalty > 0):
+        raise GenerationError("repetition_penalty must be above 0")
+    if not 0 <= request.min_p <= 1:
+        raise GenerationError("min_p must be in [0, 1]")
     if request.logprobs is not None and not 0 <= request.logprobs <= MOST_LOGPROBS:
         raise GenerationError(f"at most {MOST_LOGPROBS} logprobs")
     if not (math.isfinite(request.temperature) and request.temperature >= 0 and 0 < request.top_p <= 1):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from workers.engine.facts import AdapterFacts
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 Mask = npt.NDArray[np.bool_]
@@ -69,6 +72,9 @@ class Request:
     presence_penalty: float = 0.0  # taken off once if it is
     logprobs: int | None = None  # how many of the likeliest tokens to tell beside the chosen one; None: no logprobs
     grammar: Grammar | JsonSchema | None = None
+    adapter: str | None = None  # the name of a loaded one; None: the model alone
+    min_p: float = 0.0  # tokens less likely than this share of the likeliest one's probability are not drawn
+    repetition_penalty: float = 1.0  # divides the logits of tokens of prompt and answer (workers/engine/steering.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,11 @@ class EngineStats:
     running: int
     waiting: int
     slots: int
+    kv_blocks: int = 0  # of memory for keys and values, in all; an engine that has none of its own says 0
+    kv_blocks_held: int = 0
+    preemptions: int = 0  # answers that had to wait again for memory, since the start
+    prompt_tokens: int = 0  # of requests that began, since the start
+    shared_tokens: int = 0  # of these, what was computed before and not again
 
 
 class TokenStream(Protocol):
@@ -136,6 +147,25 @@ class Engine(Protocol):
         ...
 
     def stats(self) -> EngineStats: ...
+
+    def adapters(self) -> tuple[AdapterFacts, ...]:
+        """Those that requests may name."""
+        ...
+
+    async def load_adapter(self, name: str, directory: Path) -> AdapterFacts:
+        """Between two steps; running requests go on, those of an older one of this name with that.
+
+        Raises AdapterRefused, and EngineLost.
+        """
+        ...
+
+    async def unload_adapter(self, name: str) -> None:
+        """No new request may name it; running ones go on. Raises AdapterUnknown, and EngineLost."""
+        ...
+
+    async def drain(self) -> None:
+        """Return when no request is left; new ones end with "cancelled" at once."""
+        ...
 
     async def close(self) -> None:
         """Stop after the current step; running requests end with "cancelled"."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from shared.errors import NunmalError
 from shared.settings import WorkerSettings
-from workers.engine.base import TokenEvent
-from workers.engine.facts import ModelFacts
+from workers.engine.base import EngineStats, TokenEvent
+from workers.engine.facts import AdapterFacts, ModelFacts
 from workers.engine.sampling_defaults import SamplingDefaults
 
 
@@ -39,9 +41,26 @@ class Cancel:
     request_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class LoadAdapter:
+    """Answered by what it is known by, or why it was refused, under this key."""
+
+    key: str
+    name: str
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadAdapter:
+    key: str
+    name: str
+
+
 @dataclass(slots=True)
 class Step:
     """What happened in the engine since the last one."""
 
-    rows: int = 0  # of the decode pass
+    rows: int = 0  # answers that got a token beside prompts that were read
     events: list[tuple[str, TokenEvent]] = field(default_factory=list)  # with the requests' ids
+    answers: list[tuple[str, AdapterFacts | NunmalError | None]] = field(default_factory=list)  # by what was asked
+    stats: EngineStats | None = None

@@ -17,8 +17,9 @@ from shared.errors import GenerationError, NunmalError
 from shared.telemetry import configure_logging
 from workers.engine.base import Grammar, JsonSchema, Request, TokenEvent
 from workers.engine.channel import Channel
-from workers.engine.engine_messages import Cancel, Opened, Order, Step
+from workers.engine.engine_messages import Cancel, LoadAdapter, Opened, Order, Step, UnloadAdapter
 from workers.engine.engine_thread import EngineThread
+from workers.engine.kv_memory import reserve
 from workers.engine.model_loader import load
 from workers.engine.numerics import use_threads
 from workers.engine.vocabulary import Vocabulary
@@ -43,23 +44,32 @@ def _serve(channel: Channel) -> None:
         loaded = load(
             order.source, device=settings.device, dtype=settings.dtype, max_new_tokens=settings.max_new_tokens
         )
+        facts = reserve(loaded.runner, loaded.facts, slots=settings.slots, mib=settings.kv_memory_mib)
     except NunmalError as error:
         channel.send(error)
         return
     vocabulary = Vocabulary(loaded.tokenizer, loaded.facts.vocabulary, loaded.facts.stop_ids)
     engine = EngineThread(
-        loaded.runner, loaded.facts, slots=settings.slots, prefill_chunk=settings.prefill_chunk, deliver=channel.send
+        loaded.runner,
+        facts,
+        slots=settings.slots,
+        prefill_chunk=settings.prefill_chunk,
+        deliver=channel.send,
+        died=lambda: os._exit(1),  # the worker sees it, and gives its answers back
     )
-    channel.send(Opened(loaded.facts, loaded.tokenizer, loaded.sampling, loaded.stop_text, loaded.numerics.reason))
+    channel.send(Opened(facts, loaded.tokenizer, loaded.sampling, loaded.stop_text, loaded.numerics.reason))
     while True:
-        message: Request | Cancel = channel.receive()
-        if isinstance(message, Cancel):
-            engine.cancel(message.request_id)
-            continue
-        try:
-            engine.submit(replace(message, grammar=_compiled(message.grammar, vocabulary)))
-        except GenerationError as error:
-            channel.send(Step(events=[(message.id, TokenEvent(None, "error", error))]))
+        message: Request | Cancel | LoadAdapter | UnloadAdapter = channel.receive()
+        match message:
+            case Cancel():
+                engine.cancel(message.request_id)
+            case LoadAdapter() | UnloadAdapter():
+                engine.ask(message)
+            case Request():
+                try:
+                    engine.submit(replace(message, grammar=_compiled(message.grammar, vocabulary)))
+                except GenerationError as error:
+                    channel.send(Step(events=[(message.id, TokenEvent(None, "error", error))]))
 
 
 def _compiled(grammar: Grammar | JsonSchema | None, vocabulary: Vocabulary) -> Grammar | None:

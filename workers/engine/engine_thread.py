@@ -1,29 +1,34 @@
 """The engine itself: one thread that steps a Hugging Face model for all requests.
 
-One step = up to `prefill_chunk` prompt tokens, then one decode pass for all running rows. Requests join, leave and
-are cancelled between two passes. The thread sleeps while there is nothing to do. All it shares with others is a list
-of commands under one lock; what a step gave is handed on in one call.
+One step = one forward pass: a token for every running answer, and pieces of prompts beside them (scheduler.py).
+Requests join, leave and are cancelled between two steps. The thread sleeps while there is nothing to do. All it shares
+with others is a list of commands under one lock; what a step gave is handed on in one call.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from shared.errors import GenerationCrashed, GenerationError
+from shared.errors import AdapterRefused, GenerationCrashed, GenerationError, NunmalError
 from shared.telemetry import fields
 from workers.engine import admission
+from workers.engine.adapters.served_adapters import ServedAdapters
+from workers.engine.adapters.versions import AdapterVersions
 from workers.engine.base import EngineStats, FinishReason, Logprobs, Request, TokenEvent
+from workers.engine.block_pool import BlockPool
 from workers.engine.drawing import draw_tokens
-from workers.engine.engine_messages import Step
-from workers.engine.facts import ModelFacts
-from workers.engine.model_runner import ModelRunner
+from workers.engine.engine_messages import LoadAdapter, Step, UnloadAdapter
+from workers.engine.facts import AdapterFacts, ModelFacts
+from workers.engine.model_runner import BLOCK_SIZE, ModelRunner
+from workers.engine.pace import Pace
 from workers.engine.sampling import Draw
-from workers.engine.scheduler import PrefillChunk, Scheduler
+from workers.engine.scheduler import Piece, Scheduler
 from workers.engine.steering import Steering
 
 log = logging.getLogger(__name__)
@@ -34,6 +39,7 @@ class _Sequence:
     request: Request
     tokens: list[int]  # prompt, then answer
     steering: Steering | None = None  # most requests have none
+    adapter: str | None = None  # the version it runs with
 
     @property
     def generated(self) -> int:
@@ -41,26 +47,38 @@ class _Sequence:
 
     @property
     def draw(self) -> Draw:
-        request = self.request
-        return Draw(request.temperature, request.top_p, request.top_k, request.seed, self.generated)
+        return Draw.of(self.request, self.generated)
 
 
 class EngineThread:
     """Starts at once; `close` ends it. Ids of requests that run at the same time must differ."""
 
     def __init__(
-        self, runner: ModelRunner, facts: ModelFacts, *, slots: int, prefill_chunk: int, deliver: Callable[[Step], None]
+        self,
+        runner: ModelRunner,
+        facts: ModelFacts,
+        *,
+        slots: int,
+        prefill_chunk: int,
+        deliver: Callable[[Step], None],
+        died: Callable[[], None],
     ) -> None:
-        """`deliver` is called in the engine's thread, or in the caller's once the engine is closed."""
+        """`deliver` is called in the engine's thread, or in the caller's once the engine is closed. `died` is called in
+        the thread if it ends although nobody closed it."""
         self._runner = runner
+        self._died = died
+        self._served = ServedAdapters(runner.model, facts.digest, facts.numerics)
+        self._adapters = AdapterVersions(self._served)
         self._facts = facts
         self._deliver = deliver
-        self._scheduler = Scheduler(slots, prefill_chunk)
+        self._pace = Pace(prefill_chunk)
+        self._scheduler = Scheduler(BlockPool(runner.cache.blocks, BLOCK_SIZE), slots)
         self._sequences: dict[str, _Sequence] = {}  # of the thread
         self._step_now = Step()
         self._wake = threading.Condition()
-        self._arrived: dict[str, Request] = {}  # under _wake, like the next two
+        self._arrived: dict[str, Request] = {}  # under _wake, like the next three
         self._cancelled: list[str] = []
+        self._asked: list[LoadAdapter | UnloadAdapter] = []
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -80,9 +98,24 @@ class EngineThread:
             self._cancelled.append(request_id)
             self._wake.notify()
 
+    def ask(self, message: LoadAdapter | UnloadAdapter) -> None:
+        """Done between two steps; the answer comes through `deliver`."""
+        with self._wake:
+            self._asked.append(message)
+            self._wake.notify()
+
     def stats(self) -> EngineStats:
-        waiting = self._scheduler.waiting + len(self._arrived)
-        return EngineStats(self._scheduler.running, waiting, self._scheduler.slots)
+        scheduler = self._scheduler
+        return EngineStats(
+            scheduler.running,
+            scheduler.waiting + len(self._arrived),
+            scheduler.slots,
+            scheduler.pool.count,
+            scheduler.pool.held,
+            scheduler.preemptions,
+            scheduler.prompt_tokens,
+            scheduler.shared_tokens,
+        )
 
     def close(self, timeout_s: float) -> None:
         """Ends after the current step; running requests end with "cancelled"."""
@@ -94,6 +127,13 @@ class EngineThread:
     # Everything below runs in the engine's thread.
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException:
+            log.exception("engine_thread_died")
+            self._died()
+
+    def _serve(self) -> None:
         while self._take_commands():
             try:
                 self._take_step()
@@ -104,37 +144,56 @@ class EngineThread:
         for sequence in list(self._sequences.values()):
             self._end(sequence.request.id, TokenEvent(None, "cancelled"))
         self._hand_on()
-        self._runner.cache.release()
 
     def _take_commands(self) -> bool:
         """Wait until there is work; take in what arrived and what was cancelled. False: the engine closes."""
         with self._wake:
-            if not self._sequences:
-                self._runner.cache.release()
-            self._wake.wait_for(lambda: self._sequences or self._arrived or self._is_closing)
+            self._wake.wait_for(lambda: self._sequences or self._arrived or self._asked or self._is_closing)
             arrived, self._arrived = self._arrived, {}
             cancelled, self._cancelled = self._cancelled, []
+            asked, self._asked = self._asked, []
             is_closing = self._is_closing
+        for message in asked:
+            self._step_now.answers.append((message.key, self._answer(message)))
         for request in arrived.values():
             self._begin(request)
         for request_id in cancelled:
             self._end(request_id, TokenEvent(None, "cancelled"))
         return not is_closing
 
+    def _answer(self, message: LoadAdapter | UnloadAdapter) -> AdapterFacts | NunmalError | None:
+        try:
+            if isinstance(message, LoadAdapter):
+                return self._adapters.load(message.name, message.directory)
+            self._adapters.unload(message.name)
+        except NunmalError as error:
+            return error
+        except Exception as error:
+            log.exception("adapter_failed")
+            return AdapterRefused(adapter=message.name, reason=str(error))
+        return None
+
     def _begin(self, request: Request) -> None:
         facts = self._facts
         try:
             admission.check(request, facts.vocabulary, facts.context_length)
             steering = Steering.of(request, facts.context_length)
+            adapter = None if request.adapter is None else self._adapters.hold(request.adapter)
         except Exception as cause:
             self._step_now.events.append((request.id, TokenEvent(None, "error", _told(request.id, cause))))
             return
-        sequence = _Sequence(request, [*request.prompt, *request.generated], steering)
+        sequence = _Sequence(request, [*request.prompt, *request.generated], steering, adapter)
         if reason := self._reason(sequence, request.generated[-1] if request.generated else None):
             self._step_now.events.append((request.id, TokenEvent(None, reason)))
+            self._let_go(sequence)
             return
         self._sequences[request.id] = sequence
-        self._scheduler.add(request.id, len(sequence.tokens))
+        root = None if adapter is None else self._adapters.digest(adapter)
+        self._scheduler.add(request.id, sequence.tokens, root)
+
+    def _let_go(self, sequence: _Sequence) -> None:
+        if sequence.adapter is not None:
+            self._adapters.release(sequence.adapter)
 
     def _reason(self, sequence: _Sequence, last: int | None) -> FinishReason | None:
         facts = self._facts
@@ -148,49 +207,54 @@ class EngineThread:
         )
 
     def _take_step(self) -> None:
-        budget = self._scheduler.prefill_chunk
-        while chunk := self._scheduler.next_chunk(budget):
-            budget -= chunk.stop - chunk.start
-            self._prefill(chunk)
-        if rows := self._scheduler.decoding():
-            self._step_now.rows = len(rows)
-            self._decode(rows)
-
-    def _prefill(self, chunk: PrefillChunk) -> None:
-        sequence = self._sequences[chunk.request_id]
+        scheduler, began = self._scheduler, time.perf_counter()
+        pieces = scheduler.plan(self._pace.budget(scheduler.decoding))
+        pieces.sort(
+            key=lambda piece: self._sequences[piece.request_id].adapter or ""
+        )  # one adapter's rows lie together
+        reading = sum(piece.stop - piece.start for piece in pieces if not piece.is_decoding)
+        rows = sum(piece.is_decoding for piece in pieces)
         try:
-            logits = self._runner.prefill(chunk.row, chunk.start, sequence.tokens[chunk.start : chunk.stop])
+            logits = self._forward(pieces)
         except Exception as error:
-            self._fail(chunk.request_id, error)
+            log.warning("step_failed", exc_info=True, extra=fields(pieces=len(pieces)))
+            if not (_is_out_of_memory(error) and self._shed(pieces)):
+                self._compute_one_by_one(pieces)
             return
-        self._scheduler.advance(chunk)
-        if chunk.is_last:
-            self._accept((chunk.request_id,), logits)
+        self._computed(pieces, logits)
+        self._step_now.rows = rows
+        self._pace.took(time.perf_counter() - began, rows, reading)
 
-    def _decode(self, rows: tuple[str, ...]) -> None:
-        pending = [self._sequences[request_id].tokens for request_id in rows]
-        try:
-            logits = self._runner.decode(0, [tokens[-1] for tokens in pending], [len(tokens) - 1 for tokens in pending])
-        except Exception:
-            log.warning("decode_failed", exc_info=True, extra=fields(rows=len(rows)))
-            self._decode_one_by_one(rows)
-        else:
-            self._accept(rows, logits)
+    def _shed(self, pieces: Sequence[Piece]) -> bool:
+        """Fewer at a time from now on; False if there is nothing to take away."""
+        is_shorter = any(not piece.is_decoding for piece in pieces) and self._pace.shrink()
+        if len(pieces) == 1:
+            return is_shorter
+        log.warning("load_shed", extra=fields(running=self._scheduler.shed()))
+        return True
 
-    def _decode_one_by_one(self, rows: tuple[str, ...]) -> None:
-        """The pass failed: each row again alone, so that only those to blame fail."""
-        logits: dict[str, torch.Tensor] = {}
-        failures: dict[str, Exception] = {}
-        for row, request_id in enumerate(rows):
-            tokens = self._sequences[request_id].tokens
+    def _forward(self, pieces: Sequence[Piece]) -> torch.Tensor:
+        sequences = [self._sequences[piece.request_id] for piece in pieces]
+        self._served.begin(
+            [(sequence.adapter, piece.stop - piece.start) for sequence, piece in zip(sequences, pieces, strict=True)]
+        )
+        tokens = [sequence.tokens[piece.start : piece.stop] for sequence, piece in zip(sequences, pieces, strict=True)]
+        return self._runner.forward(pieces, tokens)
+
+    def _computed(self, pieces: Sequence[Piece], logits: torch.Tensor) -> None:
+        self._scheduler.advance(pieces)
+        if ready := tuple(piece.request_id for piece in pieces if piece.is_last):
+            self._accept(ready, logits)
+
+    def _compute_one_by_one(self, pieces: Sequence[Piece]) -> None:
+        """The pass failed: each piece again alone, so that only those to blame fail."""
+        for piece in pieces:
             try:
-                logits[request_id] = self._runner.decode(row, [tokens[-1]], [len(tokens) - 1])
+                logits = self._forward((piece,))
             except Exception as error:
-                failures[request_id] = error
-        for request_id, cause in failures.items():
-            self._fail(request_id, cause)
-        if logits:
-            self._accept(tuple(logits), torch.cat(tuple(logits.values())))
+                self._fail(piece.request_id, error)
+            else:
+                self._computed((piece,), logits)
 
     def _accept(self, request_ids: tuple[str, ...], logits: torch.Tensor) -> None:
         """Draw a token for each of these requests from its row of `logits`, and end those that are complete."""
@@ -227,27 +291,27 @@ class EngineThread:
         self._end(request_id, TokenEvent(None, "error", _told(request_id, cause)))
 
     def _end(self, request_id: str, event: TokenEvent) -> None:
-        """The request leaves its row now. Does nothing if it has left already."""
-        if self._sequences.pop(request_id, None) is None:
+        """The request leaves its blocks now. Does nothing if it has left already."""
+        sequence = self._sequences.pop(request_id, None)
+        if sequence is None:
             return
+        self._let_go(sequence)
         self._step_now.events.append((request_id, event))
-        removal = self._scheduler.remove(request_id)
-        for move in removal.moves:
-            self._runner.cache.move(move.source, move.target)
-        if removal.freed_row is not None:
-            self._runner.cache.clear(removal.freed_row)
+        self._scheduler.remove(request_id, is_sound=event.finish_reason != "error")
 
     def _start_over(self) -> None:
         self._step_now.events += [
             (request_id, TokenEvent(None, "error", GenerationCrashed())) for request_id in self._sequences
         ]
+        for sequence in self._sequences.values():
+            self._let_go(sequence)
         self._sequences.clear()
-        self._scheduler = Scheduler(self._scheduler.slots, self._scheduler.prefill_chunk)
-        self._runner.cache.release()
+        self._scheduler = Scheduler(BlockPool(self._runner.cache.blocks, BLOCK_SIZE), self._scheduler.slots)
 
     def _hand_on(self) -> None:
-        if self._step_now.events:
+        if self._step_now.events or self._step_now.answers:
             step, self._step_now = self._step_now, Step()
+            step.stats = self.stats()
             self._deliver(step)
 
 
@@ -260,3 +324,7 @@ def _told(request_id: str, cause: Exception) -> GenerationError:
     error = GenerationCrashed()
     error.__cause__ = cause
     return error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)

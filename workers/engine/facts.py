@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    digest: str  # names weights, tokenizer and chat template
+    digest: str  # names weights, tokenizer, chat template and numerics
     vocabulary: int
     context_length: int
     stop_ids: frozenset[int]
+    numerics: str = "none"  # how the weights are quantised: "none", "nf4", "int8"; adapters are trained for one
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFacts:
+    name: str
+    digest: str  # of its files: same digest and same base, same tokens
+    rank: int  # the greatest of its layers
+    is_dora: bool
+    base_digest: str
+    numerics: str  # of the base it was trained on, which are this worker's
+    size_bytes: int  # in the model's memory
+
+
+def served_digest(files: str, numerics: str) -> str:
+    """Of a model whose files have this digest: the same digest promises the same tokens, and quantised weights give
+    others."""
+    return files if numerics == "none" else hashlib.sha256(f"{files} {numerics}".encode()).hexdigest()

@@ -18,16 +18,11 @@ from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, AutoTokeni
 from shared.errors import ModelError
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-_DIGESTED = (
-    "*.safetensors",
-    "config.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "vocab.*",
-    "merges.txt",
-    "*.jinja",
-)
-_DOWNLOADED = (*_DIGESTED, "generation_config.json", "added_tokens.json", "*.safetensors.index.json")
+_TEXT_DIGESTED = ("config.json", "tokenizer*", "special_tokens_map.json", "vocab.*", "merges.txt", "*.jinja")
+_DIGESTED = ("*.safetensors", *_TEXT_DIGESTED)
+_UNDIGESTED = ("generation_config.json", "added_tokens.json")
+_DOWNLOADED = (*_DIGESTED, *_UNDIGESTED, "*.safetensors.index.json")
+WITHOUT_WEIGHTS = (*_TEXT_DIGESTED, *_UNDIGESTED)  # of a model that another server runs
 _BLOCK_BYTES = 1 << 20
 
 
@@ -37,8 +32,9 @@ def model_error(source: str, reason: str) -> ModelError:
     return ModelError(f"model {source}: {reason}", model=source, reason=reason)
 
 
-def locate(source: str) -> Path:
-    """The directory of a model given as a directory or a Hugging Face hub id (downloaded into the hub's own cache).
+def locate(source: str, patterns: tuple[str, ...] = _DOWNLOADED) -> Path:
+    """The directory of a model given as a directory or a Hugging Face hub id (downloaded into the hub's own cache, as
+    far as `patterns` name its files).
 
     Raises ModelError.
     """
@@ -48,7 +44,7 @@ def locate(source: str) -> Path:
     if path.is_absolute() or source.startswith((".", "~")) or source.count("/") != 1:
         raise model_error(source, "no such directory")
     try:
-        return Path(snapshot_download(source, allow_patterns=list(_DOWNLOADED)))
+        return Path(snapshot_download(source, allow_patterns=list(patterns)))
     except HFValidationError as error:
         raise model_error(source, "neither a directory nor a hub id (owner/name)") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
@@ -82,9 +78,9 @@ def check_files(source: str, directory: Path) -> None:
         raise model_error(source, f"no tokenizer ({', '.join(_TOKENIZER_FILES)})")
 
 
-def digest(directory: Path) -> str:
-    """SHA-256 over names and contents of weights, configuration, tokenizer and chat template."""
-    files = {file for pattern in _DIGESTED for file in directory.glob(pattern) if file.is_file()}
+def digest(directory: Path, patterns: tuple[str, ...] = _DIGESTED) -> str:
+    """SHA-256 over names and contents: by default of weights, configuration, tokenizer and chat template."""
+    files = {file for pattern in patterns for file in directory.glob(pattern) if file.is_file()}
     total = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.name):
         content = hashlib.sha256()

@@ -16,10 +16,11 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from transformers.utils import logging as transformers_logging
 
 from shared.prompting import FALLBACK_STOP
-from workers.engine.facts import ModelFacts
+from workers.engine.facts import ModelFacts, served_digest
 from workers.engine.model_files import check_files, digest, locate, model_error, open_tokenizer, shortened
 from workers.engine.model_runner import ModelRunner, vocabulary_of
 from workers.engine.numerics import Numerics, choose_numerics
+from workers.engine.quantised import avoid_packed_kernel, numerics_of, quantisation
 from workers.engine.sampling_defaults import SamplingDefaults
 from workers.engine.self_check import verified_runner
 
@@ -51,18 +52,29 @@ def load(source: str, *, device: str, dtype: str, max_new_tokens: int) -> Loaded
     vocabulary = vocabulary_of(model)
     if tokenizer.vocab_size > vocabulary:  # tokens added later may lie outside: no prompt of ours uses them
         raise model_error(source, f"its tokenizer has {tokenizer.vocab_size} tokens, its weights only {vocabulary}")
-    facts = ModelFacts(digest(directory), vocabulary, _context_length(model.config), _stop_ids(model, tokenizer))
+    kept = numerics_of(model)
+    facts = ModelFacts(
+        served_digest(digest(directory), kept),
+        vocabulary,
+        context_length(model.config),
+        stop_ids(model.generation_config, tokenizer),
+        kept,
+    )
     return LoadedModel(
         verified_runner(source, model),
         tokenizer,
         facts,
-        _sampling_defaults(model.generation_config, max_new_tokens),
+        sampling_defaults(model.generation_config, max_new_tokens),
         None if tokenizer.chat_template else FALLBACK_STOP,
         numerics,
     )
 
 
 def _open_weights(source: str, directory: Path, numerics: Numerics) -> PreTrainedModel:
+    options: dict[str, Any] = {}
+    if numerics.quantisation != "none":  # such a model is quantised where it will run, and cannot be moved
+        kind = quantisation(numerics.quantisation, numerics.dtype)
+        options = {"quantization_config": kind, "device_map": {"": str(numerics.device)}}
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             directory,
@@ -71,8 +83,10 @@ def _open_weights(source: str, directory: Path, numerics: Numerics) -> PreTraine
             use_safetensors=True,
             dtype=numerics.dtype,
             output_loading_info=True,
+            **options,
         )
-        model: PreTrainedModel = loaded[0].to(numerics.device)
+        model: PreTrainedModel = loaded[0] if options else loaded[0].to(numerics.device)
+        avoid_packed_kernel(model)
         found: dict[str, Any] = loaded[1]
     except Exception as error:  # whatever is wrong with a model's files, the operator gets one line
         raise model_error(source, f"cannot be loaded ({shortened(error)})") from error
@@ -91,7 +105,8 @@ def _parameters(directory: Path) -> int:
     return count
 
 
-def _context_length(config: Any) -> int:
+def context_length(config: Any) -> int:
+    """Most tokens that a model of this transformers configuration reads."""
     text = config.get_text_config()
     length = int(getattr(text, "max_position_embeddings", None) or _UNKNOWN_CONTEXT_LENGTH)
     rope = getattr(text, "rope_parameters", None) or {}
@@ -101,8 +116,9 @@ def _context_length(config: Any) -> int:
     return length
 
 
-def _stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    named = model.generation_config.eos_token_id
+def stop_ids(config: Any, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """What ends an answer, by a model's GenerationConfig, tokenizer and chat template."""
+    named = config.eos_token_id
     ids = {*(named if isinstance(named, list) else [named]), tokenizer.eos_token_id, _end_of_turn_id(tokenizer)}
     return frozenset(token_id for token_id in ids if token_id is not None)
 
@@ -122,10 +138,13 @@ def _end_of_turn_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
     return int(after[0]) if is_control else None
 
 
-def _sampling_defaults(config: Any, limit: int) -> SamplingDefaults:
+def sampling_defaults(config: Any, limit: int) -> SamplingDefaults:
+    """A GenerationConfig's own way; answers of at most `limit` tokens."""
     return SamplingDefaults(
         temperature=float(1.0 if config.temperature is None else config.temperature) if config.do_sample else 0.0,
         top_p=float(1.0 if config.top_p is None else config.top_p),
         top_k=int(config.top_k or 0),
         max_new_tokens=min(limit, int(config.max_new_tokens or limit)),
+        min_p=float(config.min_p or 0.0),
+        repetition_penalty=float(config.repetition_penalty or 1.0),
     )

@@ -1,4 +1,4 @@
-"""Mechanism: token ids to logits, one forward pass of the model for all rows at once."""
+"""Mechanism: pieces of token ids to logits, one forward pass of the model for all of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
-from workers.engine import attention
-from workers.engine.kv_cache import SlotCache
+from workers.engine.paged_attention import PagedCache
+from workers.engine.scheduler import Piece
+
+BLOCK_SIZE = 32  # tokens; smaller ones share more, larger ones are read faster (BENCHMARKS.md)
 
 
 def vocabulary_of(model: PreTrainedModel) -> int:
@@ -17,39 +19,37 @@ def vocabulary_of(model: PreTrainedModel) -> int:
 
 
 class ModelRunner:
-    """Drives an unmodified Hugging Face model over a SlotCache. Belongs to one thread.
+    """Drives an unmodified Hugging Face model over a PagedCache. Belongs to one thread.
 
-    The model's attention is switched to ours for good: ordinary `generate` calls on it still work.
+    The model's attention is switched to ours for good: it cannot be called by others any more.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        attention.register()
-        model.set_attn_implementation(attention.SLOT_ATTENTION)
+    def __init__(self, model: PreTrainedModel, blocks: int = 128) -> None:
+        """`blocks`: of KV memory (kv_memory.py gives more)."""
+        self.cache = PagedCache(blocks, BLOCK_SIZE, torch.get_num_threads())
+        model.set_attn_implementation(self.cache.name)
         model.train(False)
-        self._model = model
-        self._device = model.device
-        self.cache = SlotCache()
+        self.model = model
+        self.device = model.device
 
     @torch.inference_mode()
-    def prefill(self, row: int, start: int, token_ids: Sequence[int]) -> torch.Tensor:
-        """Read these prompt tokens into `row` from position `start`. Returns the last one's logits: (1, vocab) fp32."""
-        return self._forward(row, [list(token_ids)], [start])
-
-    @torch.inference_mode()
-    def decode(self, first_row: int, token_ids: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
-        """One new token for each row from `first_row`, at these positions. Returns logits: (rows, vocab) fp32."""
-        return self._forward(first_row, [[token_id] for token_id in token_ids], positions)
-
-    def _forward(self, first_row: int, token_ids: list[list[int]], positions: Sequence[int]) -> torch.Tensor:
-        length = len(token_ids[0])
-        self.cache.begin(first_row, positions, length, self._device)
-        position_ids = [list(range(position, position + length)) for position in positions]
-        output = self._model(
-            input_ids=torch.tensor(token_ids, device=self._device),
-            position_ids=torch.tensor(position_ids, device=self._device),
+    def forward(self, pieces: Sequence[Piece], tokens: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Compute these pieces; `tokens` are their token ids. Returns the logits (rows, vocab) fp32 that follow the
+        pieces that are the last of theirs, in order."""
+        self.cache.begin(pieces)
+        ids = [token_id for some in tokens for token_id in some]
+        positions = [position for piece in pieces for position in range(piece.start, piece.stop)]
+        wanted, end = [], 0
+        for piece in pieces:
+            end += piece.stop - piece.start
+            if piece.is_last:
+                wanted.append(end - 1)
+        output = self.model(
+            input_ids=torch.tensor([ids], device=self.device),
+            position_ids=torch.tensor([positions], device=self.device),
             past_key_values=self.cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=torch.tensor(wanted, dtype=torch.long, device=self.device),
         )
-        logits: torch.Tensor = output.logits[:, -1]
+        logits: torch.Tensor = output.logits[0]
         return logits.float()

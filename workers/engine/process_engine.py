@@ -7,15 +7,15 @@ import contextlib
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 
 from shared.errors import EngineLost, ModelError, NunmalError
 from shared.settings import environment_without_settings
 from workers.engine.base import EngineStats, Request, TokenEvent
 from workers.engine.channel import LENGTH_BYTES, Channel, length_of, packed, unpacked
-from workers.engine.engine_messages import Cancel, Opened, Order, Step
+from workers.engine.engine_messages import Cancel, LoadAdapter, Opened, Order, Step, UnloadAdapter
 from workers.engine.event_stream import EventStream
-from workers.engine.streaming_engine import StreamingEngine
+from workers.engine.streaming_engine import OnStep, StreamingEngine
 
 MODULE = "workers.engine.engine_process"
 
@@ -31,23 +31,23 @@ class ProcessEngine(StreamingEngine):
         end: socket.socket,
         opened: Opened,
         slots: int,
-        on_step: Callable[[int], None],
+        on_step: OnStep,
     ) -> None:
         super().__init__(opened.facts)
         self.opened = opened
         self._process = process
         self._end = end
-        self._slots = slots
+        self._stats = EngineStats(0, 0, slots)
         self._on_step = on_step
         self._outgoing: asyncio.Queue[object] = asyncio.Queue()
         self._talking: asyncio.Task[None] | None = None
         self._is_closed = False
 
     @classmethod
-    def start(cls, order: Order, on_step: Callable[[int], None] = lambda rows: None) -> ProcessEngine:
+    def start(cls, order: Order, on_step: OnStep = lambda rows, stats: None) -> ProcessEngine:
         """Start the process and wait until its model is loaded: seconds to minutes.
 
-        `on_step` is called with the number of rows of every decode pass. Raises ModelError or ConfigError.
+        `on_step` is called after every step that ended or continued an answer. Raises ModelError or ConfigError.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -76,13 +76,12 @@ class ProcessEngine(StreamingEngine):
         return self._process.pid
 
     def submit(self, request: Request) -> EventStream:
-        if self._talking is None:
-            self._talking = asyncio.get_running_loop().create_task(self._talk())
+        self._begin_talking()
         return super().submit(request)
 
     def stats(self) -> EngineStats:
-        running = min(len(self._streams), self._slots)
-        return EngineStats(running, len(self._streams) - running, self._slots)
+        running = min(len(self._streams), self._stats.slots)
+        return replace(self._stats, running=running, waiting=len(self._streams) - running)
 
     async def close(self) -> None:
         if self._is_closed:
@@ -110,6 +109,14 @@ class ProcessEngine(StreamingEngine):
     def _send_cancel(self, request_id: str) -> None:
         self._outgoing.put_nowait(Cancel(request_id))
 
+    def _send_adapter(self, message: LoadAdapter | UnloadAdapter) -> None:
+        self._begin_talking()
+        self._outgoing.put_nowait(message)
+
+    def _begin_talking(self) -> None:
+        if self._talking is None and not self._is_closed:
+            self._talking = asyncio.get_running_loop().create_task(self._talk())
+
     async def _talk(self) -> None:
         """Until cancelled or the process ends."""
         reader, writer = await asyncio.open_connection(sock=self._end)
@@ -132,6 +139,9 @@ class ProcessEngine(StreamingEngine):
                 await writer.drain()
 
     def _take(self, step: Step) -> None:
-        if step.rows:
-            self._on_step(step.rows)
+        if step.stats is not None:
+            self._stats = step.stats
+            self._on_step(step.rows, step.stats)
         self._receive(step.events)
+        for key, answer in step.answers:
+            self._receive_answer(key, answer)

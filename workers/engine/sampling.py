@@ -4,9 +4,11 @@ the worker, so another worker continues an answer with the same tokens.
     1. probabilities = softmax(logits / temperature)
     2. top_k: keep the k likeliest; all that tie with the k-th stay
     3. top_p: of those, likeliest first and ties by token id, keep the shortest beginning that holds `top_p`
-    4. of what is kept, the token with the greatest logit / temperature + gumbel(seed, index, token)
+    4. min_p: of those, keep what is at least `min_p` times as likely as the likeliest
+    5. of what is kept, the token with the greatest logit / temperature + gumbel(seed, index, token)
 
-Step 4 draws each token as often as it is likely (the Gumbel-max trick: E. J. Gumbel, 1954) and hardly minds how the
+Steps 2 to 4 stand in the order of transformers' `generate`: a top_p or top_k means the same with a min_p and without.
+Step 5 draws each token as often as it is likely (the Gumbel-max trick: E. J. Gumbel, 1954) and hardly minds how the
 logits were rounded, which differs between batches and devices by some 1e-6: a choice changes only where the best two
 are that near. Looking up one random number in the running sum of probabilities minds it much more, because
 everything before the place moves the place: over a flat distribution some 1,000 times as often.
@@ -24,6 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from workers.engine.base import Request
+
 _SPARE = 32  # candidates beyond top_k, for ties
 _NUCLEUS = 512  # candidates first looked at where top_k is off
 
@@ -40,6 +44,12 @@ class Draw:
     top_k: int  # 0: off
     seed: int
     index: int  # of the token in its answer
+    min_p: float = 0.0  # in [0, 1]; 0: off
+
+    @classmethod
+    def of(cls, request: Request, index: int) -> Draw:
+        """Of the token at this place of its answer."""
+        return cls(request.temperature, request.top_p, request.top_k, request.seed, index, request.min_p)
 
 
 def gumbel(seed: int, index: int, tokens: Ids) -> Floats:
@@ -92,16 +102,21 @@ def _draw_limited(logits: torch.Tensor, draws: Sequence[Draw], rows: list[int]) 
 
 
 def _draw_unlimited(logits: torch.Tensor, draw: Draw) -> int:
-    """One row without a top_k. Its likeliest tokens usually hold `top_p`; if not, all of them are sorted."""
+    """One row without a top_k. Its likeliest tokens usually hold `top_p` or all above `min_p`; else all are sorted."""
     if draw.top_p >= 1:
         everything = logits.double().cpu().numpy()
+        if draw.min_p:
+            weights = np.exp((everything - everything.max()) / draw.temperature)
+            kept = np.flatnonzero(weights >= draw.min_p)
+            return int(kept[np.argmax(everything[kept] / draw.temperature + gumbel(draw.seed, draw.index, kept))])
         return int(np.argmax(everything / draw.temperature + gumbel(draw.seed, draw.index, np.arange(len(logits)))))
     values, ids = _likeliest(logits[None], min(_NUCLEUS, len(logits)))
     everything = logits.double().cpu().numpy()
     total = float(np.exp((everything - values[0, 0]) / draw.temperature).sum())
     certain = values[0] > values[0, -1]  # what ties with the last candidate may have a twin outside
     held = np.exp((values[0, certain] - values[0, 0]) / draw.temperature).sum()
-    if held >= draw.top_p * total:
+    is_rest_unlikely = np.exp((values[0, -1] - values[0, 0]) / draw.temperature) < draw.min_p
+    if is_rest_unlikely or held >= draw.top_p * total:
         return _pick(values, ids, [draw], np.ones_like(values, dtype=bool), total)[0]
     return _draw_from_all(logits, draw)
 
@@ -133,7 +148,7 @@ def _first(values: Floats, draws: Sequence[Draw]) -> npt.NDArray[np.bool_]:
 def _pick(
     values: Floats, ids: Ids, draws: Sequence[Draw], is_kept: npt.NDArray[np.bool_], total: float | None = None
 ) -> list[int]:
-    """Steps 3 and 4 on candidates (rows, candidates), likeliest first. `total`: of all weights, if some are absent."""
+    """Steps 3 to 5 on candidates (rows, candidates), likeliest first. `total`: of all weights, if some are absent."""
     scores = (values - values[:, :1]) / np.array([[draw.temperature] for draw in draws])
     weights = np.where(is_kept, np.exp(scores), 0)
     running = weights.cumsum(axis=-1)
@@ -141,6 +156,8 @@ def _pick(
     nucleus = top_p * (running[:, -1:] if total is None else total)
     is_inside = np.ones_like(is_kept)
     is_inside[:, 1:] = (running[:, :-1] < nucleus) | (top_p >= 1)
+    if any(draw.min_p for draw in draws):
+        is_inside &= weights >= np.array([[draw.min_p] for draw in draws])
     noise = np.stack([gumbel(draw.seed, draw.index, row) for draw, row in zip(draws, ids, strict=True)])
     best = np.where(is_kept & is_inside, scores + noise, -np.inf).argmax(axis=-1)
     tokens: list[int] = np.take_along_axis(ids, best[:, None], -1)[:, 0].tolist()

@@ -15,6 +15,8 @@ class SamplingDefaults:
     top_p: float
     top_k: int  # 0: off
     max_new_tokens: int
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
 
     def resolve(self, asked: SamplingParams) -> SamplingDefaults:
         """What was asked, the model's default where nothing was; never more tokens than the limit."""
@@ -23,4 +25,6 @@ class SamplingDefaults:
             self.top_p if asked.top_p is None else asked.top_p,
             self.top_k if asked.top_k is None else asked.top_k,
             min(self.max_new_tokens, asked.max_new_tokens or self.max_new_tokens),
+            self.min_p if asked.min_p is None else asked.min_p,
+            self.repetition_penalty if asked.repetition_penalty is None else asked.repetition_penalty,
         )

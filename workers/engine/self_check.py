@@ -1,4 +1,5 @@
-"""Before a model serves anybody: do rows of different lengths, read in pieces, give what the model gives by itself?
+"""Before a model serves anybody: do sequences of different lengths, in pieces and side by side, give what the model
+gives by itself?
 
 Architectures whose attention does not go through transformers' registries fail here, with one line, instead of
 talking nonsense later.
@@ -10,8 +11,11 @@ import torch
 from transformers import PreTrainedModel
 
 from shared.errors import ModelError
+from workers.engine.fused_norm import fuse_norms
 from workers.engine.model_files import model_error
 from workers.engine.model_runner import ModelRunner, vocabulary_of
+from workers.engine.packed_linear import pack
+from workers.engine.scheduler import Piece
 
 _LENGTHS = (12, 8)  # tokens of two sequences; the shorter is a beginning of the longer
 _CHUNK = 5
@@ -25,11 +29,19 @@ def verified_runner(source: str, model: PreTrainedModel) -> ModelRunner:
     try:
         with torch.inference_mode():
             expected = model(torch.tensor([tokens], device=model.device)).logits[0].float()
-        runner = ModelRunner(model)
-        for row, length in enumerate(_LENGTHS):
-            for start in range(0, length - 1, _CHUNK):
-                runner.prefill(row, start, tokens[start : min(start + _CHUNK, length - 1)])
-        logits = runner.decode(0, [tokens[length - 1] for length in _LENGTHS], [length - 1 for length in _LENGTHS])
+        pack(model)
+        fuse_norms(model)
+        runner = ModelRunner(model, blocks=len(_LENGTHS))
+        for start in range(0, max(_LENGTHS), _CHUNK):
+            pieces = [
+                Piece(str(row), start, min(start + _CHUNK, length - 1), [row], is_last=False)
+                for row, length in enumerate(_LENGTHS)
+                if start < length - 1
+            ]
+            if pieces:
+                runner.forward(pieces, [tokens[piece.start : piece.stop] for piece in pieces])
+        decoding = [Piece(str(row), length - 1, length, [row], is_last=True) for row, length in enumerate(_LENGTHS)]
+        logits = runner.forward(decoding, [tokens[piece.start : piece.stop] for piece in decoding])
         difference = (logits - torch.stack([expected[length - 1] for length in _LENGTHS])).abs().max()
     except ModelError:
         raise
@@ -38,5 +50,4 @@ def verified_runner(source: str, model: PreTrainedModel) -> ModelRunner:
     allowed = _TOLERANCE[model.dtype] * expected.abs().max()
     if not difference <= allowed:  # also when it is not a number
         raise model_error(source, f"its architecture does not fit the batch engine (logits differ by {difference:.3g})")
-    runner.cache.release()
     return runner

@@ -1,9 +1,11 @@
-"""What an answer's own tokens do to the next one's logits: penalties for repeating, and a grammar.
+"""What a request's own tokens do to the next one's logits: penalties for repeating, and a grammar. In this order:
 
+    logit / repetition_penalty if positive, else logit * repetition_penalty, of tokens in prompt or answer
+                                                          (as in transformers; the idea: CTRL, arXiv:1909.05858)
     logit - frequency_penalty * times(token) - presence_penalty * [token was there]     (OpenAI's definition)
     -inf for what the grammar does not allow
 
-A function of the answer's tokens alone, so another worker continues with the same tokens.
+A function of the request's tokens alone, so another worker continues with the same tokens.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from shared.errors import GenerationError
@@ -28,13 +31,17 @@ class Steering:
         self._frequency = request.frequency_penalty
         self._presence = request.presence_penalty
         self._counts = Counter(request.generated)
+        self.repetition_penalty = request.repetition_penalty
+        self._seen = set(request.prompt).union(request.generated) if request.repetition_penalty != 1 else None
+        self.seen_ids: npt.NDArray[np.int64] = np.array(sorted(self._seen or ()), dtype=np.int64)  # to be penalised
         if isinstance(request.grammar, JsonSchema):
             raise GenerationError("the schema was not compiled")
         self._grammar = request.grammar.begin(request.generated) if request.grammar else None
 
     @staticmethod
     def of(request: Request, context_length: int) -> Steering | None:
-        asked = request.frequency_penalty or request.presence_penalty or request.grammar
+        is_penalised = request.frequency_penalty or request.presence_penalty or request.repetition_penalty != 1
+        asked = is_penalised or request.grammar
         return Steering(request, admission.longest(request, context_length)) if asked else None
 
     @property
@@ -46,6 +53,9 @@ class Steering:
         """Raises GenerationError."""
         self._left -= 1
         self._counts[token_id] += 1
+        if self._seen is not None and token_id not in self._seen:
+            self._seen.add(token_id)
+            self.seen_ids = np.append(self.seen_ids, token_id)
         if self._grammar is not None:
             self._grammar.accept([token_id])
 
@@ -72,6 +82,7 @@ def steer(logits: torch.Tensor, steerings: Sequence[Steering | None]) -> dict[in
     masked: list[int] = []
     masks: list[Mask] = []
     failures: dict[int, Exception] = {}
+    _penalise_repetition(logits, steerings)
     for row, steering in enumerate(steerings):
         if steering is None:
             continue
@@ -97,3 +108,19 @@ def steer(logits: torch.Tensor, steerings: Sequence[Steering | None]) -> dict[in
             rows = torch.tensor(masked, device=device)
             logits[rows] = logits[rows].masked_fill_(forbidden, float("-inf"))
     return failures
+
+
+def _penalise_repetition(logits: torch.Tensor, steerings: Sequence[Steering | None]) -> None:
+    seen = [(row, steering) for row, steering in enumerate(steerings) if steering and len(steering.seen_ids)]
+    if not seen:
+        return
+    lengths = [len(steering.seen_ids) for _, steering in seen]
+    rows = np.repeat([row for row, _ in seen], lengths)
+    ids = np.concatenate([steering.seen_ids for _, steering in seen])
+    penalties = np.repeat([steering.repetition_penalty for _, steering in seen], lengths)
+    device = logits.device
+    with torch.inference_mode():
+        places = torch.from_numpy(rows).to(device), torch.from_numpy(ids).to(device)
+        penalty = torch.from_numpy(penalties).to(device, logits.dtype)
+        before = logits[places]
+        logits[places] = torch.where(before > 0, before / penalty, before * penalty)

@@ -6,13 +6,17 @@ import asyncio
 import itertools
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
-from shared.errors import GenerationError
+from shared.errors import AdapterRefused, EngineLost, GenerationError, NunmalError
 from workers.engine.base import EngineStats, Request, TokenEvent
+from workers.engine.engine_messages import LoadAdapter, UnloadAdapter
 from workers.engine.event_stream import EventStream
-from workers.engine.facts import ModelFacts
+from workers.engine.facts import AdapterFacts, ModelFacts
+
+OnStep = Callable[[int, EngineStats], None]  # answers that got a token, and where the engine stands
 
 
 class StreamingEngine(ABC):
@@ -24,6 +28,11 @@ class StreamingEngine(ABC):
         self._numbers = itertools.count()
         self._keys: dict[str, str] = {}  # of running requests, by their id
         self._streams: dict[str, tuple[str, EventStream]] = {}  # by key, with the id
+        self._adapters: dict[str, AdapterFacts] = {}
+        self._asked: dict[str, asyncio.Future[AdapterFacts | None]] = {}  # of adapters, by key
+        self._is_draining = False
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
 
     @property
     def model_digest(self) -> str:
@@ -39,7 +48,10 @@ class StreamingEngine(ABC):
         stream = EventStream(on_close=lambda: self._leave(request.id, key))
         if request.id in self._keys:
             stream.put([TokenEvent(None, "error", GenerationError("a request with this id is running"))])
+        elif self._is_draining:
+            stream.put([TokenEvent(None, "cancelled")])
         else:
+            self._is_empty.clear()
             self._keys[request.id] = key
             self._streams[key] = request.id, stream
             self._send(replace(request, id=key))
@@ -52,6 +64,23 @@ class StreamingEngine(ABC):
     @abstractmethod
     def stats(self) -> EngineStats: ...
 
+    def adapters(self) -> tuple[AdapterFacts, ...]:
+        return tuple(self._adapters.values())
+
+    async def load_adapter(self, name: str, directory: Path) -> AdapterFacts:
+        facts = await self._answer(LoadAdapter(f"{name}/{next(self._numbers)}", name, directory))
+        assert facts is not None  # a loaded one is described
+        self._adapters[name] = facts
+        return facts
+
+    async def unload_adapter(self, name: str) -> None:
+        await self._answer(UnloadAdapter(f"{name}/{next(self._numbers)}", name))
+        self._adapters.pop(name, None)
+
+    async def drain(self) -> None:
+        self._is_draining = True
+        await self._is_empty.wait()
+
     @abstractmethod
     async def close(self) -> None: ...
 
@@ -62,6 +91,31 @@ class StreamingEngine(ABC):
 
     @abstractmethod
     def _send_cancel(self, request_id: str) -> None: ...
+
+    def _send_adapter(self, message: LoadAdapter | UnloadAdapter) -> None:
+        """Its answer comes back through `_receive_answer`."""
+        self._receive_answer(message.key, AdapterRefused(adapter=message.name, reason="this engine takes none"))
+
+    async def _answer(self, message: LoadAdapter | UnloadAdapter) -> AdapterFacts | None:
+        if self.lost.is_set():
+            raise EngineLost
+        answer: asyncio.Future[AdapterFacts | None] = asyncio.get_running_loop().create_future()
+        self._asked[message.key] = answer
+        try:
+            self._send_adapter(message)
+            return await answer
+        finally:
+            del self._asked[message.key]
+
+    def _receive_answer(self, key: str, answer: AdapterFacts | NunmalError | None) -> None:
+        """Call it in the event loop."""
+        asked = self._asked.get(key)
+        if asked is None or asked.done():  # nobody waits any more
+            return
+        if isinstance(answer, NunmalError):
+            asked.set_exception(answer)
+        else:
+            asked.set_result(answer)
 
     def _receive(self, events: Iterable[tuple[str, TokenEvent]]) -> None:
         """Call it in the event loop."""
@@ -79,6 +133,8 @@ class StreamingEngine(ABC):
         """Nothing more will come for anybody."""
         for key in list(self._streams):
             self._receive([(key, event)])
+        for key in list(self._asked):
+            self._receive_answer(key, EngineLost())
 
     def _leave(self, request_id: str, key: str) -> None:
         """Its listener is gone; its id is free for another request at once."""
@@ -89,3 +145,5 @@ class StreamingEngine(ABC):
     def _forget(self, request_id: str, key: str) -> None:
         del self._streams[key]
         del self._keys[request_id]
+        if not self._streams:
+            self._is_empty.set()

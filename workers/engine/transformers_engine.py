@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
-from workers.engine.base import EngineStats, Request
-from workers.engine.engine_messages import Step
+from shared.errors import EngineLost
+from workers.engine.base import EngineStats, Request, TokenEvent
+from workers.engine.engine_messages import LoadAdapter, Step, UnloadAdapter
 from workers.engine.engine_thread import EngineThread
 from workers.engine.event_stream import EventStream
 from workers.engine.facts import ModelFacts
 from workers.engine.model_runner import ModelRunner
-from workers.engine.streaming_engine import StreamingEngine
+from workers.engine.streaming_engine import OnStep, StreamingEngine
 
 _CLOSE_TIMEOUT_S = 30.0
 
@@ -26,13 +26,15 @@ class TransformersEngine(StreamingEngine):
         *,
         slots: int,
         prefill_chunk: int,
-        on_step: Callable[[int], None] = lambda rows: None,
+        on_step: OnStep = lambda rows, stats: None,
     ) -> None:
-        """`on_step` is called with the number of rows of every decode pass."""
+        """`on_step` is called after every step that ended or continued an answer."""
         super().__init__(facts)
         self._on_step = on_step
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = EngineThread(runner, facts, slots=slots, prefill_chunk=prefill_chunk, deliver=self._deliver)
+        self._thread = EngineThread(
+            runner, facts, slots=slots, prefill_chunk=prefill_chunk, deliver=self._deliver, died=self._died
+        )
 
     def submit(self, request: Request) -> EventStream:
         self._loop = asyncio.get_running_loop()
@@ -45,10 +47,26 @@ class TransformersEngine(StreamingEngine):
         await asyncio.to_thread(self._thread.close, _CLOSE_TIMEOUT_S)
 
     def _send(self, request: Request) -> None:
-        self._thread.submit(request)
+        if self.lost.is_set():
+            self._receive([(request.id, TokenEvent(None, "error", EngineLost()))])
+        else:
+            self._thread.submit(request)
 
     def _send_cancel(self, request_id: str) -> None:
         self._thread.cancel(request_id)
+
+    def _send_adapter(self, message: LoadAdapter | UnloadAdapter) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread.ask(message)
+
+    def _died(self) -> None:
+        """In the engine's thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._lose)
+
+    def _lose(self) -> None:
+        self.lost.set()
+        self._end_all(TokenEvent(None, "error", EngineLost()))
 
     def _deliver(self, step: Step) -> None:
         """In the engine's thread."""
@@ -56,6 +74,8 @@ class TransformersEngine(StreamingEngine):
             self._loop.call_soon_threadsafe(self._take, step)
 
     def _take(self, step: Step) -> None:
-        if step.rows:
-            self._on_step(step.rows)
+        if step.stats is not None:
+            self._on_step(step.rows, step.stats)
         self._receive(step.events)
+        for key, answer in step.answers:
+            self._receive_answer(key, answer)

@@ -15,6 +15,8 @@ from shared.json_schema import matcher_of
 from workers.engine.base import Logprobs
 from workers.engine.json_grammar import JsonGrammar
 
+_LEAST_LOGPROB = -9999.0  # what OpenAI tells of a token that was as good as impossible: JSON has no infinity
+
 
 class Vocabulary:
     """May be used by several threads."""
@@ -44,13 +46,13 @@ class Vocabulary:
             raise SchemaUnsupported(reason="this model's tokenizer cannot be held to a schema") from error
         return JsonGrammar(matcher_of(schema, tokenizer), tokenizer, self._size)
 
-    def spelled(self, token_id: int, logprobs: Logprobs) -> TokenLogprob | None:
-        """None for an end token, which is no part of the answer. Other control tokens spell nothing, as in the text;
-        beside the chosen token they are told by name."""
+    def spelled(self, token_id: int, logprobs: Logprobs, start: int = 0) -> TokenLogprob | None:
+        """Of a token whose text begins at `start`; None for an end token, which is no part of the answer. Other control
+        tokens spell nothing, as in the text; beside the chosen token they are told by name."""
         if token_id in self._stop_ids:
             return None
         tokenizer = self.open()
         bytes_of = tokenizer.decode_bytes
         text = b"" if tokenizer.is_special_token(token_id) else bytes_of([token_id])
         top = tuple(TokenLogprob(bytes_of([other]), logprob) for other, logprob in logprobs.top)
-        return TokenLogprob(text, logprobs.chosen, top)
+        return TokenLogprob(text, max(logprobs.chosen, _LEAST_LOGPROB), top, start)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.messages import AnyMessage, Frame, MessageUnreadable, TokensGenerated, decode, encode
+from shared.messages import AnyMessage, Frame, FrameToken, MessageUnreadable, TokensGenerated, decode, encode
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "contract" / "messages"
 KINDS = {kind.model_fields["kind"].default: kind for kind in get_args(get_args(AnyMessage)[0])}
@@ -50,6 +50,17 @@ def test_other_bytes_are_one_clear_error(body: bytes) -> None:
 def test_frame_with_a_negative_offset_cannot_be_made() -> None:
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         Frame(generation_id="a", attempt=1, offset=-1, text="")
+
+
+@given(st.binary(max_size=8), st.floats(-9999, 0), st.lists(st.tuples(st.binary(max_size=4), st.floats(-9999, 0))))
+def test_bytes_that_are_no_text_survive_the_wire(
+    spelled: bytes, logprob: float, top: list[tuple[bytes, float]]
+) -> None:
+    token = FrameToken(start=3, spelled=spelled, logprob=logprob, top=tuple(top))
+    frame = Frame(generation_id="a", attempt=1, offset=3, text="가", tokens=(token,))
+    message = TokensGenerated(worker_id="w", frames=(frame,))
+
+    assert decode(encode(message)) == message
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), texts), max_size=5))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.chat import GenerationState
-from shared.messages import Frame
+from shared.chat import GenerationState, TokenLogprob
+from shared.messages import Frame, FrameToken
 from tests.factories import generation
 from web.chat.blocks import Block, finished_blocks
 from web.chat.live import LiveAnswer
@@ -205,3 +205,27 @@ async def test_a_very_long_block_is_not_searched_for_every_line() -> None:
     await answer.settle()
 
     assert searched == answer._parsed == len(code)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.data())
+def test_logprobs_known_are_those_of_the_text_known(lengths: list[int], data: st.DataObject) -> None:
+    """`lengths`: of the tokens' texts; those of none begin where the next one does, like the bytes of one character."""
+    starts = [sum(lengths[:place]) for place in range(len(lengths))]
+    every = tuple(TokenLogprob(bytes([place]), -place / 2, start=start) for place, start in enumerate(starts))
+    text = "가" * sum(lengths)
+    answer, attempt = _live(), 1
+    for _ in range(data.draw(st.integers(0, 12))):
+        begin = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(begin, len(text)))
+        attempt += data.draw(st.sampled_from([0, 0, 0, 1]))
+        if data.draw(st.booleans()):
+            tokens = tuple(
+                FrameToken(start=each.start, spelled=each.bytes, logprob=each.logprob)
+                for each in every
+                if begin <= each.start < end
+            )
+            answer.apply_frame(_frame(begin, text[begin:end], attempt).model_copy(update={"tokens": tokens}))
+        else:
+            answer.apply_document(replace(_GENERATION, answer=text[:end], attempt=attempt, logprobs=every))
+
+        assert answer.logprobs == tuple(each for each in every if each.start < len(answer.text))

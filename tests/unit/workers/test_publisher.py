@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.broker.memory import MemoryBroker
-from shared.chat import GenerationState
+from shared.chat import GenerationState, TokenLogprob
 from shared.errors import BrokerUnavailable
 from shared.messages import GenerationChanged, TokensGenerated
 from workers.publisher import Publisher
@@ -173,3 +173,29 @@ async def test_a_change_of_state_reaches_everybody_once(broker: RecordingBroker)
     (_, change) = broker.sent[0]
     assert isinstance(change, GenerationChanged)
     assert (change.generation_id, change.attempt, change.state) == ("a", 3, "done")
+
+
+async def test_logprobs_travel_with_the_text_their_tokens_begin_in(broker: RecordingBroker) -> None:
+    first = TokenLogprob("가".encode()[:2], -0.5, (TokenLogprob(b"a", -1.0),), start=0)
+    logprobs = [first, TokenLogprob("가".encode()[2:], 0.0, start=0), TokenLogprob(b"!", -2.0, start=1)]
+    async with publishing(broker, 0.001) as publisher:
+        stream = publisher.open("a", 2, "", ["node"], logprobs)
+        stream.append("가")
+        await publisher.flush(stream)
+        logprobs.append(TokenLogprob(b"?", -3.0, start=2))
+        stream.append("!?")
+        await publisher.flush(stream)
+        stream.watch("late", 1)
+        await publisher.flush(stream)
+
+    told = [
+        (node, [(token.start, token.spelled, token.top) for token in frame.tokens])
+        for node, message in broker.sent
+        if isinstance(message, TokensGenerated)
+        for frame in message.frames
+    ]
+    assert told == [
+        ("node", [(0, "가".encode()[:2], ((b"a", -1.0),)), (0, "가".encode()[2:], ())]),
+        ("node", [(1, b"!", ()), (2, b"?", ())]),
+        ("late", [(1, b"!", ()), (2, b"?", ())]),
+    ]

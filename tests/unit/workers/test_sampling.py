@@ -10,6 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers.generation.logits_process import (
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 import training.generate
 from training.config import Sampling
@@ -32,7 +38,7 @@ def slow_choice(logits: list[float], draw: Draw) -> int:
         before += weights[kept]
         kept += 1
     return max(
-        order[:kept],
+        [token for token, weight in zip(order[:kept], weights, strict=False) if weight >= draw.min_p],
         key=lambda token: logits[token] / draw.temperature + training.generate.gumbel(draw.seed, draw.index, token),
     )
 
@@ -44,6 +50,7 @@ _DRAWS = st.builds(
     top_k=st.sampled_from([0, 1, 5, 50, 400, 5000]),
     seed=st.integers(0, 2**63 - 1),
     index=st.integers(0, 2000),
+    min_p=st.sampled_from([0.0, 0.0, 0.001, 0.1, 0.7, 1.0]),
 )
 
 
@@ -128,9 +135,32 @@ def test_logits_that_are_not_finite_give_no_token_and_leave_the_others_alone(bad
     assert choose(logits, [Draw(1.0, 0.9, 2, 1, 1), Draw(0.0, 1.0, 0, 1, 1)]) == [None, 1]
 
 
+@pytest.mark.parametrize("top_p", [0.6, 1.0])
+@pytest.mark.parametrize("top_k", [0, 40])
+def test_what_may_be_drawn_is_what_transformers_leaves(top_k: int, top_p: float) -> None:
+    logits = _logits(1, 3, 2.0, coarse=False)
+    warpers = [TemperatureLogitsWarper(1.5), *([TopKLogitsWarper(top_k)] if top_k else []), MinPLogitsWarper(0.2)]
+    if top_p < 1:
+        warpers.insert(-1, TopPLogitsWarper(top_p))
+    left = logits
+    for warper in warpers:
+        left = warper(torch.empty(1, 0, dtype=torch.long), left)
+
+    drawn = {choose(logits, [Draw(1.5, top_p, top_k, 7, index, 0.2)])[0] for index in range(1000)}
+
+    assert drawn == set(left.isfinite()[0].nonzero()[:, 0].tolist())
+
+
+def test_a_min_p_of_nearly_nothing_is_none() -> None:
+    logits = _logits(1, 5, 4.0, coarse=False)
+    for index in range(50):
+        assert choose(logits, [Draw(1.0, 0.9, 50, 1, index, 1e-30)]) == choose(logits, [Draw(1.0, 0.9, 50, 1, index)])
+
+
 def test_tokens_the_model_forbids_are_never_drawn() -> None:
     logits = torch.full((1, 100), float("-inf"))
     logits[0, 42] = 1.0
 
     assert choose(logits, [Draw(1.0, 1.0, 50, 3, 4)]) == [42]
     assert choose(logits, [Draw(1.0, 0.9, 0, 3, 4)]) == [42]
+    assert choose(logits, [Draw(1.0, 1.0, 0, 3, 4, 0.1)]) == [42]

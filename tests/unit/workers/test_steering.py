@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 
 from workers.engine.base import Mask, Request
 from workers.engine.drawing import draw_tokens
@@ -46,25 +48,36 @@ class Broken(Only):
         raise ZeroDivisionError
 
 
-def request(generated: Sequence[int], frequency: float, presence: float, grammar: Only | None = None) -> Request:
+def request(
+    generated: Sequence[int], frequency: float, presence: float, grammar: Only | None = None, repetition: float = 1.0
+) -> Request:
     return Request(
-        "a", (1,), tuple(generated), 0, 1.0, 1.0, 0, 99, frequency_penalty=frequency, presence_penalty=presence,
-        grammar=grammar,
+        "a", (1, 2, 3, 2), tuple(generated), 0, 1.0, 1.0, 0, 99, frequency_penalty=frequency, presence_penalty=presence,
+        grammar=grammar, repetition_penalty=repetition,
     )  # fmt: skip
 
 
 def slow(logits: Sequence[float], asked: Request) -> list[float]:
-    """https://platform.openai.com/docs/guides/text-generation, mu[j] - c[j] * frequency - (c[j] > 0) * presence."""
+    """https://platform.openai.com/docs/guides/text-generation, mu[j] - c[j] * frequency - (c[j] > 0) * presence, of
+    what transformers' own repetition penalty leaves."""
+    own = torch.tensor([[*asked.prompt, *asked.generated]])
+    penalised = RepetitionPenaltyLogitsProcessor(asked.repetition_penalty)(own, torch.tensor([logits]))
     return [
         logit
         - asked.generated.count(token) * asked.frequency_penalty
         - float(asked.generated.count(token) > 0) * asked.presence_penalty
-        for token, logit in enumerate(logits)
+        for token, logit in enumerate(penalised[0].tolist())
     ]
 
 
 _PENALTIES = st.sampled_from([-2.0, -0.5, 0.0, 0.25, 1.0, 2.0])
-_REQUESTS = st.builds(request, st.lists(st.integers(0, VOCABULARY - 1), max_size=40), _PENALTIES, _PENALTIES)
+_REQUESTS = st.builds(
+    request,
+    st.lists(st.integers(0, VOCABULARY - 1), max_size=40),
+    _PENALTIES,
+    _PENALTIES,
+    repetition=st.sampled_from([1.0, 0.5, 1.2, 2.0]),
+)
 
 
 @settings(max_examples=200, deadline=None)
@@ -76,8 +89,7 @@ def test_penalties_follow_the_definition_and_do_not_depend_on_where_the_answer_w
     expected = [slow(row, each) for row, each in zip(logits.tolist(), asked, strict=True)]
     steerings = []
     for each in asked:
-        kept = request(each.generated[:cut], each.frequency_penalty, each.presence_penalty)
-        steering = Steering.of(kept, 1000)
+        steering = Steering.of(replace(each, generated=each.generated[:cut]), 1000)
         for token_id in each.generated[cut:]:
             if steering:
                 steering.accept(token_id)

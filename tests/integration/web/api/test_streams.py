@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from shared.broker.memory import MemoryBroker
-from shared.chat import Generation, GenerationState, Message, Origin, Role
+from shared.chat import Generation, GenerationState, Message, Origin, Role, SamplingParams, TokenLogprob
 from shared.errors import GenerationCrashed, NunmalError
-from shared.messages import Frame, GenerationChanged, TokensGenerated
+from shared.messages import Frame, FrameToken, GenerationChanged, TokensGenerated
 from shared.store import Store
 from tests.factories import LANE, generation
 from tests.integration.web.api.conftest import chunks_of
@@ -55,16 +55,32 @@ class House:
         assert claimed is not None
         return claimed
 
-    async def checkpoint(self, text: str) -> None:
-        await self.store.generations.checkpoint(self.asked.id, 1, range(len(text)), text, "0")
+    async def ask(self, origin: Origin) -> None:
+        """Another question, with logprobs."""
+        self.asked = generation(origin=origin, prompt="안녕?", sampling=SamplingParams(logprobs=1), listeners=("node",))
+        await self.store.generations.add(self.asked)
 
-    async def frame(self, offset: int, text: str, attempt: int = 1) -> None:
-        frame = Frame(generation_id=self.asked.id, attempt=attempt, offset=offset, text=text)
+    async def checkpoint(self, text: str, told: Sequence[TokenLogprob] | None = None) -> None:
+        await self.store.generations.checkpoint(self.asked.id, 1, range(len(text)), text, "0", told)
+
+    async def frame(self, offset: int, text: str, attempt: int = 1, told: Sequence[TokenLogprob] = ()) -> None:
+        tokens = tuple(
+            FrameToken(start=token.start, spelled=token.bytes, logprob=token.logprob)
+            for token in told
+            if offset <= token.start < offset + len(text)
+        )
+        frame = Frame(generation_id=self.asked.id, attempt=attempt, offset=offset, text=text, tokens=tokens)
         await self.hub.handle(TokensGenerated(worker_id="w", frames=(frame,)))
 
-    async def finish(self, text: str, attempt: int = 1, state: GenerationState = GenerationState.DONE) -> None:
+    async def finish(
+        self,
+        text: str,
+        attempt: int = 1,
+        state: GenerationState = GenerationState.DONE,
+        told: Sequence[TokenLogprob] | None = None,
+    ) -> None:
         error = GenerationCrashed() if state is GenerationState.FAILED else None
-        await self.store.generations.finish(self.asked.id, attempt, state, range(len(text)), text, error)
+        await self.store.generations.finish(self.asked.id, attempt, state, range(len(text)), text, error, logprobs=told)
         message = GenerationChanged(generation_id=self.asked.id, attempt=attempt, state=state.value)
         await self.hub.handle(message)
 
@@ -210,3 +226,88 @@ async def test_a_deleted_answer_is_not_waited_for(house: House) -> None:
     with pytest.raises(NunmalError) as caught:
         await house.streams().whole([house.asked])
     assert caught.value.code == "not_found"
+
+
+# 네 in two tokens, a full stop, a smile in two that begin together, and bytes that never became a character.
+_TOLD = (
+    *(TokenLogprob("네".encode()[:1], -0.5, start=0), TokenLogprob("네".encode()[1:], -0.25, start=0)),
+    TokenLogprob(b". ", -1.0, start=1),
+    *(TokenLogprob("🙂".encode()[:3], -2.0, start=3), TokenLogprob("🙂".encode()[3:], 0.0, start=3)),
+    TokenLogprob(b"\xff", -4.0, start=4),
+)
+_SAID = "네. 🙂"
+
+
+def _told(events: list[str]) -> list[tuple[str, list[tuple[list[int], float]]]]:
+    """Each delta's text with its tokens."""
+    deltas = []
+    for chunk in chunks_of("".join(events)):
+        for choice in chunk["choices"] if chunk else []:
+            if choice["logprobs"] is not None:
+                content = choice["logprobs"]["content"]
+                tokens = [(token["bytes"], token["logprob"]) for token in content]
+                deltas.append((choice["delta"]["content"], tokens))
+    return deltas
+
+
+def _expected(text: str, tokens: Sequence[TokenLogprob]) -> tuple[str, list[tuple[list[int], float]]]:
+    return text, [(list(token.bytes), token.logprob) for token in tokens]
+
+
+async def test_a_delta_has_the_logprobs_of_the_tokens_that_begin_in_it(house: House) -> None:
+    await house.claim()
+    await house.ask(Origin.CHAT)
+    await house.claim()
+    await house.checkpoint("네", _TOLD[:3])  # the full stop is drawn, and held back
+    stream = await house.open()
+    events = await _read(stream, "네")
+    await house.frame(1, ". ", told=_TOLD)
+    events += await _read(stream, ". ")
+    await house.finish(_SAID, told=_TOLD)
+    events += [event async for event in stream]
+
+    assert _told(events) == [_expected("네", _TOLD[:2]), _expected(". ", _TOLD[2:3]), _expected("🙂", _TOLD[3:])]
+    assert chunks_of(events[-2])[0]["choices"][0] == {
+        "index": 0,
+        "delta": {},
+        "logprobs": None,
+        "finish_reason": "stop",
+    }
+
+
+async def test_logprobs_of_a_lost_worker_are_told_once(house: House) -> None:
+    await house.claim()
+    await house.ask(Origin.CHAT)
+    await house.claim()
+    await house.checkpoint("네", _TOLD[:3])
+    stream = await house.open()
+    await house.frame(1, ". ", told=_TOLD)
+    events = await _read(stream, "네. ")
+
+    await house.store.generations.requeue(house.asked.id, 1)
+    await house.claim()
+    await house.frame(1, ".", attempt=2, told=_TOLD)
+    await house.frame(2, " 🙂", attempt=2, told=_TOLD)
+    events += await _read(stream, "🙂")
+    await house.finish(_SAID, attempt=2, told=_TOLD)
+    events += [event async for event in stream]
+
+    assert _said(events) == _SAID
+    assert [token for _, tokens in _told(events) for token in tokens] == _expected("", _TOLD)[1]
+    assert _told(events)[-1] == _expected("", _TOLD[5:])  # what became no text comes with the end
+
+
+async def test_raw_text_has_its_logprobs_in_pieces_too(house: House) -> None:
+    await house.claim()
+    await house.ask(Origin.TEXT)
+    await house.claim()
+    await house.checkpoint("네", _TOLD[:3])
+    stream = await house.open()
+    await anext(stream)
+    await house.finish(_SAID, told=_TOLD)
+    chunks = [chunk for chunk in chunks_of("".join([event async for event in stream])) if chunk]
+
+    told = [chunk["choices"][0]["logprobs"] for chunk in chunks]
+    assert told[-1] is None
+    assert told[0]["text_offset"] == [1, 3, 3, 4]
+    assert told[0]["token_logprobs"] == [-1.0, -2.0, 0.0, -4.0]

@@ -36,6 +36,11 @@ def draft(**changes: Any) -> Any:
         ({"temperature": -0.1}, "below_min_value", "temperature"),
         ({"top_p": 1.5}, "above_max_value", "top_p"),
         ({"presence_penalty": -3}, "below_min_value", "presence_penalty"),
+        ({"top_k": -2}, "below_min_value", "top_k"),
+        ({"top_k": 1.5}, "invalid_type", "top_k"),
+        ({"min_p": 1.1}, "above_max_value", "min_p"),
+        ({"repetition_penalty": 0}, "below_min_value", "repetition_penalty"),
+        ({"repetition_penalty": 2.5}, "above_max_value", "repetition_penalty"),
         ({"n": 0}, "below_min_value", "n"),
         ({"n": 5}, "above_max_value", "n"),
         ({"n": 1.0}, "invalid_type", "n"),
@@ -80,7 +85,6 @@ def draft(**changes: Any) -> Any:
         ({"service_tier": "flex"}, "unsupported_parameter", "service_tier"),
         ({"reasoning_effort": "high"}, "unsupported_parameter", "reasoning_effort"),
         ({"web_search_options": {}}, "unsupported_parameter", "web_search_options"),
-        ({"stream": True, "logprobs": True}, "unsupported_parameter", "logprobs"),
         ({"stream_options": {"include_usage": True}}, "invalid_parameter_combination", "stream_options"),
         ({"max_tokens": 1, "max_completion_tokens": 1}, "invalid_parameter_combination", "max_tokens"),
         ({"top_logprobs": 1}, "invalid_parameter_combination", "top_logprobs"),
@@ -128,12 +132,13 @@ def test_parts_are_joined_developers_are_the_system_and_text_is_nfc() -> None:
 def test_sampling_is_what_was_asked() -> None:
     sampling = draft(
         temperature=0, top_p=0, max_completion_tokens=7, stop="끝", presence_penalty=1, frequency_penalty=-1,
-        logprobs=True, top_logprobs=3,
+        logprobs=True, top_logprobs=3, top_k=-1, min_p=0.1, repetition_penalty=1.2,
     ).sampling  # fmt: skip
 
     assert (sampling.temperature, sampling.max_new_tokens, sampling.stop) == (0.0, 7, ("끝",))
     assert (sampling.presence_penalty, sampling.frequency_penalty, sampling.logprobs) == (1.0, -1.0, 3)
     assert 0 < sampling.top_p < 0.001
+    assert (sampling.top_k, sampling.min_p, sampling.repetition_penalty) == (0, 0.1, 1.2)
 
 
 def test_every_choice_has_its_own_seed() -> None:
@@ -196,6 +201,11 @@ class TestRawText:
 
         assert first.prompt == "옛날에"
 
+    def test_what_vllm_adds_is_taken_here_too(self) -> None:
+        (first,) = drafts.of_text(self.asked(top_k=7, min_p=0.5, repetition_penalty=1), "user", "lane")
+
+        assert (first.sampling.top_k, first.sampling.min_p, first.sampling.repetition_penalty) == (7, 0.5, 1.0)
+
     @pytest.mark.parametrize(
         ("changes", "code", "param"),
         [
@@ -207,7 +217,6 @@ class TestRawText:
             ({"best_of": 2}, "unsupported_parameter", "best_of"),
             ({"suffix": "끝"}, "unsupported_parameter", "suffix"),
             ({"logprobs": 6}, "above_max_value", "logprobs"),
-            ({"logprobs": 0, "stream": True}, "unsupported_parameter", "logprobs"),
             ({"messages": HELLO}, "unknown_parameter", "messages"),
         ],
     )

@@ -1,0 +1,47 @@
+"""A repetition penalty in the engine is `generate`'s: the same greedy tokens, in a batch with others."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import torch
+
+from tests.tiny_models import CONTEXT_LENGTH, END, VOCABULARY, tiny_model
+from workers.engine.base import Request
+from workers.engine.facts import ModelFacts
+from workers.engine.model_runner import ModelRunner
+from workers.engine.transformers_engine import TransformersEngine
+
+PROMPT = (9, 40, 41, 42, 40, 300)
+LENGTH = 40
+
+
+async def test_penalised_greedy_tokens_are_those_of_generate() -> None:
+    facts = ModelFacts("tiny", VOCABULARY, CONTEXT_LENGTH, frozenset({END}))
+    engine = TransformersEngine(ModelRunner(tiny_model()), facts, slots=4, prefill_chunk=8)
+    penalties = (1.0, 1.2, 1.9, 0.7)
+
+    async def answered(penalty: float) -> list[int]:
+        asked = Request(str(penalty), PROMPT, (), 0, 0.0, 1.0, 0, LENGTH, repetition_penalty=penalty)
+        async with asyncio.timeout(60), aclosing(engine.submit(asked)) as events:
+            return [event.token_id async for event in events if event.token_id is not None]
+
+    answers = await asyncio.gather(*(answered(penalty) for penalty in penalties))
+    await engine.close()
+
+    generate: Any = tiny_model().generate
+    inputs = torch.tensor([PROMPT])
+    for penalty, tokens in zip(penalties, answers, strict=True):
+        output = generate(
+            inputs,
+            attention_mask=torch.ones_like(inputs),
+            do_sample=False,
+            repetition_penalty=penalty,
+            max_new_tokens=LENGTH,
+            eos_token_id=END,
+            pad_token_id=0,
+        )
+        assert tokens == output[0, len(PROMPT) :].tolist()
+    assert len({tuple(tokens) for tokens in answers}) == len(penalties)  # each changed something

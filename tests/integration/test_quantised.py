@@ -1,0 +1,159 @@
+"""Models in 4 and 8 bits: what the engine serves is what `generate` says of the same quantised weights."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import random
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+from shared.errors import ConfigError
+from tests.tiny_models import END, VOCABULARY, save_tiny_model, tiny_model, tiny_tokenizer
+from workers.engine import numerics
+from workers.engine.base import Request
+from workers.engine.facts import served_digest
+from workers.engine.model_loader import LoadedModel, load
+from workers.engine.quantised import avoid_packed_kernel, quantisation
+from workers.engine.transformers_engine import TransformersEngine
+
+pytestmark = pytest.mark.timeout(120)
+
+DTYPES = ("float32", "bfloat16", "nf4", "int8")
+LENGTH = 20
+CLOSE_CALL = 0.02  # of the largest logit: sums in another order may round an activation to the next of 127 steps
+
+
+@dataclass(frozen=True)
+class Quantised:
+    loaded: LoadedModel
+    oracle: Any  # the same weights, quantised by transformers, for `generate`
+
+
+@pytest.fixture(scope="module", params=[("nf4", "Llama"), ("nf4", "GPTNeoX"), ("int8", "Llama"), ("int8", "Qwen3")])
+def quantised(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Quantised:
+    kind, family = request.param
+    directory = save_tiny_model(tmp_path_factory.mktemp(family), family)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numerics, "_cpu_has_bfloat16", lambda: False)  # what is not quantised stays in float32
+        loaded = load(str(directory), device="cpu", dtype=kind, max_new_tokens=LENGTH)
+    dtype = loaded.numerics.dtype
+    assert dtype == torch.float32
+    config_of: Any = BitsAndBytesConfig  # untyped
+    if kind == "nf4":
+        config = config_of(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+    else:
+        config = config_of(load_in_8bit=True, llm_int8_threshold=0.0)
+    oracle = AutoModelForCausalLM.from_pretrained(directory, quantization_config=config, dtype=dtype, device_map="cpu")
+    avoid_packed_kernel(oracle)  # it fails on shapes as small as these
+    return Quantised(loaded, oracle)
+
+
+@asynccontextmanager
+async def engine_of(loaded: LoadedModel) -> AsyncIterator[TransformersEngine]:
+    engine = TransformersEngine(loaded.runner, loaded.facts, slots=3, prefill_chunk=7)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def tokens_of(engine: TransformersEngine, asked: Request) -> list[int]:
+    async with asyncio.timeout(60), aclosing(engine.submit(asked)) as events:
+        return [event.token_id async for event in events if event.token_id is not None]
+
+
+def prompts(count: int) -> list[list[int]]:
+    chance = random.Random(3)
+    return [[chance.randrange(5, VOCABULARY) for _ in range(chance.randrange(2, 30))] for _ in range(count)]
+
+
+@torch.inference_mode()
+def is_greedy(model: Any, prompt: list[int], tokens: list[int]) -> bool:
+    """Whether `tokens` are what `generate` gives. Fails if their first difference is no close call."""
+    inputs = torch.tensor([prompt])
+    output = model.generate(
+        inputs, attention_mask=torch.ones_like(inputs), do_sample=False, max_new_tokens=LENGTH, eos_token_id=END
+    )
+    expected = output[0, len(prompt) :].tolist()
+    if tokens == expected:
+        return True
+    first = next(place for place in range(len(expected)) if tokens[place : place + 1] != expected[place : place + 1])
+    logits = model(torch.tensor([[*prompt, *expected[:first]]])).logits[0, -1].float()
+    best, second = logits.topk(2).values.tolist()
+    assert best - second < CLOSE_CALL * logits.abs().max(), f"differs at token {first}: {tokens}, not {expected}"
+    return False
+
+
+async def test_together_they_get_what_generate_gives(quantised: Quantised) -> None:
+    asked = [Request(str(n), tuple(prompt), (), n, 0.0, 1.0, 0, LENGTH) for n, prompt in enumerate(prompts(8))]
+
+    async with engine_of(quantised.loaded) as engine:
+        answers = await asyncio.gather(*(tokens_of(engine, each) for each in asked))
+
+    same = [is_greedy(quantised.oracle, list(each.prompt), tokens) for each, tokens in zip(asked, answers, strict=True)]
+    assert sum(same) >= len(asked) - 1
+
+
+def test_the_weights_are_small_and_the_facts_tell(quantised: Quantised) -> None:
+    facts = quantised.loaded.facts
+    layers = [module for module in quantised.oracle.modules() if type(module).__module__.startswith("bitsandbytes")]
+
+    assert facts.numerics in ("nf4", "int8")
+    assert facts.numerics in quantised.loaded.numerics.reason
+    assert layers
+    assert all(layer.weight.element_size() == 1 for layer in layers)
+
+
+def test_other_numerics_are_another_digest(tmp_path: Path) -> None:
+    directory = save_tiny_model(tmp_path)
+    facts = [load(str(directory), device="cpu", dtype=dtype, max_new_tokens=1).facts for dtype in DTYPES]
+
+    assert [each.numerics for each in facts] == ["none", "none", "nf4", "int8"]
+    assert len({each.digest for each in facts}) == 3
+    assert facts[0].digest == facts[1].digest  # the files' own: adapters name it
+    assert facts[2].digest == served_digest(facts[0].digest, "nf4")
+
+
+async def test_what_one_gets_in_8_bits_does_not_depend_on_the_others(tmp_path: Path) -> None:
+    """LLM.int8's own threshold keeps columns of the whole batch: these weights have many values above it."""
+    model = tiny_model()
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if "layernorm" in name:
+                weights.mul_(8)
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    loaded = load(str(tmp_path), device="cpu", dtype="int8", max_new_tokens=LENGTH)
+    asked = [Request(str(n), tuple(prompt), (), n, 0.0, 1.0, 0, LENGTH) for n, prompt in enumerate(prompts(6))]
+
+    async with engine_of(loaded) as engine:
+        alone = [await tokens_of(engine, each) for each in asked]
+        together = await asyncio.gather(*(tokens_of(engine, each) for each in asked))
+
+    assert together == alone
+
+
+@pytest.mark.parametrize("dtype", ["nf4", "int8"])
+def test_without_bitsandbytes_one_line_says_so(dtype: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+    with pytest.raises(ConfigError, match=f"NUNMAL_WORKER__DTYPE={dtype} needs bitsandbytes and accelerate"):
+        quantisation(dtype, torch.float32)
+
+
+@pytest.mark.parametrize("dtype", ["nf4", "int8"])
+def test_what_is_not_quantised_is_as_precise_as_the_cpu_is_fast(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numerics, "_cpu_has_bfloat16", lambda: True)
+
+    chosen = numerics.choose_numerics("cpu", dtype)
+
+    assert (chosen.dtype, chosen.quantisation) == (torch.bfloat16, dtype)
+    assert chosen.reason == f"{dtype} weights and bfloat16 on cpu, as configured"

@@ -1,0 +1,123 @@
+"""The adapters of one model: loaded, replaced and unloaded between steps, and mixed with none in one batch.
+
+Belongs to the model's thread. The model stays an unmodified Hugging Face model: adapted layers keep their place and
+their weights (adapted_linear.py). Not here: prefix-cache keys, which must hold the adapter's digest, and rows' order
+in a batch. Rows of one adapter that lie beside each other are one span; interleaved rows are right but slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from shared.errors import AdapterUnknown
+from workers.engine.adapters.adapted_linear import AdaptedLinear, LayerWeights, prepare
+from workers.engine.adapters.adapter_files import LinearShape, read_adapter, refused
+from workers.engine.facts import AdapterFacts
+
+
+class ServedAdapters:
+    """`digest`: of the base model. `numerics`: how its weights are kept, "none", "nf4" or "int8".
+
+    Comes after whatever replaces the model's modules: it keeps those it finds.
+    """
+
+    def __init__(self, model: PreTrainedModel, digest: str, numerics: str) -> None:
+        self._digest = digest
+        self._numerics = numerics
+        self._like = model.get_input_embeddings().get_parameter("weight")
+        self._linears = _linears_of(model)
+        self._shapes = {
+            name: LinearShape(module.in_features, module.out_features) for name, module in self._linears.items()
+        }
+        self._adapted: dict[str, AdaptedLinear] = {}  # by the module's name
+        self._facts: dict[str, AdapterFacts] = {}
+        self._spans: tuple[tuple[str | None, int], ...] | None = None
+        self._is_settled = False  # the same spans twice: all that pays only then was done
+
+    @torch.inference_mode()
+    def load(self, name: str, directory: Path) -> AdapterFacts:
+        """Check, prepare, then take over at once; an adapter of this name is replaced. `begin` must follow.
+
+        Raises AdapterRefused: nothing has changed.
+        """
+        files = read_adapter(name, directory, self._shapes, self._digest, self._numerics)
+        layers: dict[str, LayerWeights] = {}
+        try:
+            for module, tensors in files.layers.items():
+                layers[module] = prepare(self._linears[module], tensors, self._like)
+                if not layers[module].is_finite():
+                    raise refused(name, f"{module} is not finite in {self._like.dtype}")
+        except torch.OutOfMemoryError as error:
+            raise refused(name, "there is no memory for it") from error
+        size_bytes = sum(layer.size_bytes for layer in layers.values())
+        facts = AdapterFacts(
+            name, files.digest, files.rank, files.is_dora, files.base_digest, files.numerics, size_bytes
+        )
+        for module in layers.keys() - self._adapted.keys():
+            self._adapted[module] = AdaptedLinear(self._linears[module])
+        self._put(name, layers)
+        self._facts[name] = facts
+        return facts
+
+    def unload(self, name: str) -> None:
+        """No row may need it any more. `begin` must follow. Raises AdapterUnknown."""
+        self._known(name)
+        self._put(name, {})
+        del self._facts[name]
+
+    def facts(self) -> tuple[AdapterFacts, ...]:
+        return tuple(self._facts.values())
+
+    @torch.inference_mode()
+    def begin(self, spans: Sequence[tuple[str | None, int]]) -> None:
+        """Before every forward: whose are the rows of the packed (1, T) input, as (adapter, number of tokens).
+
+        The spans cover T. Raises AdapterUnknown: the spans before it stay.
+        """
+        asked = tuple(spans)
+        is_lasting = asked == self._spans
+        if is_lasting and self._is_settled:
+            return
+        for name in {name for name, _ in asked if name is not None}:
+            self._known(name)
+        names: list[str | None] = []
+        lengths: list[int] = []
+        for name, group in groupby(asked, key=lambda span: span[0]):
+            if length := sum(count for _, count in group):
+                names.append(name)
+                lengths.append(length)
+        for adapted in self._adapted.values():
+            adapted.begin(names, lengths, is_lasting=is_lasting)
+        self._spans, self._is_settled = asked, is_lasting
+
+    def _put(self, name: str, layers: dict[str, LayerWeights]) -> None:
+        for module, adapted in self._adapted.items():
+            adapted.put(name, layers.get(module))
+        self._spans = None
+
+    def _known(self, name: str) -> None:
+        if name not in self._facts:
+            raise AdapterUnknown(adapter=name)
+
+
+def _linears_of(model: PreTrainedModel) -> dict[str, Any]:
+    """The decoder's linear layers by name: those that see every token of the batch, in its order.
+
+    Not the output layer (it sees last tokens only), a picture's encoder, or single experts.
+    """
+    decoder: torch.nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]  # transformers
+    inside = {id(module) for module in decoder.modules()}
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if id(module) in inside
+        and ".experts." not in f".{name}."
+        and isinstance(getattr(module, "in_features", None), int)
+        and isinstance(getattr(module, "out_features", None), int)
+    }

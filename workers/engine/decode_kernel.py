@@ -1,0 +1,142 @@
+"""Attention of one new token per row over blocks of KV memory, compiled for the CPU it runs on.
+
+PyTorch has no such operation on a CPU: its fused attention wants each row's keys in one piece, padded to the longest,
+and reads them at half the memory's speed where every row has a single query. Numba compiles these few loops with an
+LLVM of its own, so nothing needs a compiler; the machine code is kept beside this file.
+
+    keys    (blocks, kv heads, size, head dim)     a block's keys lie together, as its queries meet them
+    values  (blocks, kv heads, head dim, size)     transposed, so that both passes are sums along contiguous memory
+
+float32, or bfloat16 as its bits (uint16), widened where it is read. Sums are float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba.extending import overload
+
+Array = npt.NDArray[Any]
+_F = np.float32
+_LOWEST = _F(-3.0e38)
+
+
+def _wide(x: Any) -> Any:
+    return x
+
+
+@overload(_wide, inline="always", strict=False)
+def _wide_of(x: Any) -> Any:
+    if isinstance(x, numba.types.Float):
+        return lambda x: x
+    return lambda x: np.uint32(np.uint32(x) << np.uint32(16)).view(np.float32)
+
+
+@numba.njit(fastmath={"reassoc", "contract", "nsz", "arcp"}, nogil=True, cache=True)
+def _dots(vector: Array, rows: Array, count: int, sums: Array) -> None:
+    """Add to `sums` the products of `vector` (n,) with each of `rows` (m, >= count), over the first `count` places."""
+    most = rows.shape[0]
+    last = most - most % 4
+    for m in range(0, last, 4):
+        a, b, c, d = rows[m], rows[m + 1], rows[m + 2], rows[m + 3]
+        s, t, u, v = _F(0), _F(0), _F(0), _F(0)
+        for i in range(count):
+            x = vector[i]
+            s += x * _wide(a[i])
+            t += x * _wide(b[i])
+            u += x * _wide(c[i])
+            v += x * _wide(d[i])
+        sums[m] += s
+        sums[m + 1] += t
+        sums[m + 2] += u
+        sums[m + 3] += v
+    for m in range(last, most):
+        row = rows[m]
+        s = _F(0)
+        for i in range(count):
+            s += vector[i] * _wide(row[i])
+        sums[m] += s
+
+
+@numba.njit(fastmath={"reassoc", "contract", "nsz", "arcp"}, nogil=True, cache=True)
+def _softmax(scores: Array, start: int, stop: int, cap: np.float32) -> None:
+    """In place over scores[start:stop]. `cap`: tanh(x / cap) * cap first; 0: off."""
+    greatest = _LOWEST
+    for t in range(start, stop):
+        if cap > 0:
+            scores[t] = np.tanh(scores[t] / cap) * cap
+        greatest = max(greatest, scores[t])
+    total = _F(0)
+    for t in range(start, stop):  # exp by range reduction and a polynomial (Cephes expf), because it vectorises
+        x = max(scores[t] - greatest, _F(-87.0))
+        k = np.floor(x * _F(1.44269504) + _F(0.5))
+        r = x - k * _F(0.693359375) - k * _F(-2.12194440e-4)
+        p = _F(1.9875691500e-4)
+        p = p * r + _F(1.3981999507e-3)
+        p = p * r + _F(8.3334519073e-3)
+        p = p * r + _F(4.1665795894e-2)
+        p = p * r + _F(1.6666665459e-1)
+        p = p * r + _F(5.0000001201e-1)
+        p = p * r * r + r + _F(1)
+        scores[t] = p * np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32)
+        total += scores[t]
+    share = _F(1) / total
+    for t in range(start, stop):
+        scores[t] *= share
+
+
+@numba.njit(nogil=True, cache=True)
+def attend(
+    queries: Array,  # (tokens, heads, head dim) float32
+    places: Array,  # (rows,) which token is each row's
+    tables: Array,  # (rows, most blocks) int32
+    lengths: Array,  # (rows,) int32: keys each row sees, its own included
+    keys: Array,
+    values: Array,
+    scale: np.float32,
+    window: int,  # only the last so many keys are seen; 0: all
+    cap: np.float32,  # scores are capped by tanh; 0: not
+    out: Array,  # (tokens, heads, head dim) float32; the rows' places are written
+) -> None:
+    kv_heads, size = keys.shape[1], keys.shape[2]
+    heads, dim = queries.shape[1], queries.shape[2]
+    group = heads // kv_heads
+    scores = np.zeros((heads, tables.shape[1] * size), np.float32)
+    query = np.zeros((heads, dim), np.float32)
+    for row in range(places.shape[0]):
+        place, length = places[row], lengths[row]
+        start = max(0, length - window) if window > 0 else 0
+        first, blocks = start // size, (length + size - 1) // size
+        scores[:, first * size : blocks * size] = _F(0)
+        for head in range(heads):
+            for i in range(dim):
+                query[head, i] = queries[place, head, i] * scale
+        for b in range(first, blocks):
+            block = tables[row, b]
+            for head in range(heads):
+                _dots(query[head], keys[block, head // group], dim, scores[head, b * size : (b + 1) * size])
+        for head in range(heads):
+            _softmax(scores[head], start, length, cap)
+            for t in range(first * size, start):
+                scores[head, t] = _F(0)
+            out[place, head, :] = _F(0)
+        for b in range(first, blocks):
+            block = tables[row, b]
+            count = min(size, length - b * size)  # what lies behind is another's, and may be anything
+            for head in range(heads):
+                _dots(scores[head, b * size : b * size + count], values[block, head // group], count, out[place, head])
+
+
+@numba.njit(nogil=True, cache=True)
+def store(new_keys: Array, new_values: Array, slots: Array, keys: Array, values: Array) -> None:
+    """Write new keys and values (tokens, kv heads, head dim) at `slots` (tokens,): block * size + place."""
+    size = keys.shape[2]
+    for token in range(slots.shape[0]):
+        block, place = slots[token] // size, slots[token] % size
+        for head in range(keys.shape[1]):
+            for i in range(keys.shape[3]):
+                keys[block, head, place, i] = new_keys[token, head, i]
+                values[block, head, i, place] = new_values[token, head, i]
