@@ -10,20 +10,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
-import shlex
 import signal
-import subprocess
-import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from tests.bench import first_text, path, streams
+from tests.bench.circumstances import circumstances
 from tests.bench.processes import Cores, pinned
 from tests.bench.site import running_site
 from tests.service import ROOT
@@ -48,27 +43,6 @@ async def _measure(part: str, options: argparse.Namespace, cores: Cores) -> dict
                     return await streams.measure(site, idle=_IDLE, live=_LIVE, seconds=15)
 
 
-def _told(command: str) -> str:
-    return subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _circumstances(cores: Cores) -> dict[str, Any]:
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["python", "-m", "tests.bench.backbone", *sys.argv[1:]]),
-        "commit": _told("git rev-parse HEAD"),
-        "uncommitted_changes": bool(_told("git status --porcelain")),
-        "machine": {
-            "cores": os.cpu_count(),
-            "engine_core": cores.engine,
-            "other_cores": sorted(cores.others),
-            "processor": platform.processor() or platform.machine(),
-            "python": platform.python_version(),
-            "load_before": os.getloadavg()[0],  # processes that wanted a core beside us
-        },
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
@@ -81,12 +55,12 @@ def main() -> None:
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     for part in options.parts:
         cores = Cores.of_machine()
-        circumstances = _circumstances(cores)
+        at = circumstances("tests.bench.backbone", cores)
         print(f"bench: {part}", flush=True)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             measured = runner.run(_measure(part, options, cores))
         report |= {name: value for name, value in measured.items() if name in _FIGURES}
-        report.setdefault("samples", {})[part] = circumstances | measured
+        report.setdefault("samples", {})[part] = at | measured
         OUTPUT.write_text(json.dumps(report, indent=1) + "\n")
     for name in _FIGURES:
         print(f"{name}: {json.dumps(report.get(name))}")
