@@ -10,6 +10,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Hashable, Sequence
 
+_RUN = 8  # blocks; a sequence that begins a run of free ones has the next ones for its growth, and is read faster
+
 _Key = tuple[Hashable, tuple[int, ...]]  # the entry before (or the root), and the block's tokens
 
 
@@ -24,6 +26,8 @@ class BlockPool:
         self._holders = [0] * count
         self._free = list(range(count))  # a heap: low blocks first, so that memory never used stays untouched
         self._is_free = [True] * count
+        self._runs = list(range(count // _RUN))  # a heap of those that were free as a whole
+        self._free_in_run = [_RUN] * (count // _RUN) + [count % _RUN]
         self._unused: dict[int, None] = {}  # remembered, held by nobody; longest unused first
         self._known: dict[_Key, int] = {}
         self._keys: dict[int, _Key] = {}  # of remembered blocks
@@ -63,7 +67,9 @@ class BlockPool:
 
     def take(self, after: int | None = None) -> int | None:
         """Hold a block of one's own, the one behind `after` if it can be had; None if all are held."""
-        block = None if after is None else self._neighbour(after)
+        block = None if after is None else self._taken(after + 1)
+        if block is None:
+            block = self._first_of_run()
         if block is None:
             block = self._lowest()
         if block is None:
@@ -97,20 +103,25 @@ class BlockPool:
             else:
                 self._give_back(block)
 
-    def _neighbour(self, after: int) -> int | None:
-        block = after + 1
-        if block < self.count and self._is_free[block]:
-            self._is_free[block] = False  # its place in the heap is skipped later
-            self._free_count -= 1
-            return block
+    def _taken(self, block: int) -> int | None:
+        """This one if it is free; its places in the heaps are skipped later."""
+        if block >= self.count or not self._is_free[block]:
+            return None
+        self._is_free[block] = False
+        self._free_in_run[block // _RUN] -= 1
+        self._free_count -= 1
+        return block
+
+    def _first_of_run(self) -> int | None:
+        while self._runs:
+            run = heapq.heappop(self._runs)
+            if self._free_in_run[run] == _RUN:
+                return self._taken(run * _RUN)
         return None
 
     def _lowest(self) -> int | None:
         while self._free:
-            block = heapq.heappop(self._free)
-            if self._is_free[block]:
-                self._is_free[block] = False
-                self._free_count -= 1
+            if (block := self._taken(heapq.heappop(self._free))) is not None:
                 return block
         if not self._unused:
             return None
@@ -128,3 +139,7 @@ class BlockPool:
         self._is_free[block] = True
         self._free_count += 1
         heapq.heappush(self._free, block)
+        run = block // _RUN
+        self._free_in_run[run] += 1
+        if self._free_in_run[run] == _RUN:
+            heapq.heappush(self._runs, run)

@@ -4,8 +4,7 @@ PyTorch has no such operation on a CPU: its fused attention wants each row's key
 and reads them at half the memory's speed where every row has a single query. Numba compiles these few loops with an
 LLVM of its own, so nothing needs a compiler; the machine code is kept beside this file.
 
-    keys    (blocks, kv heads, size, head dim)     a block's keys lie together, as its queries meet them
-    values  (blocks, kv heads, head dim, size)     transposed, so that both passes are sums along contiguous memory
+    keys, values    (blocks, kv heads, size, head dim)     a block of both lies together, as a row meets it
 
 float32, or bfloat16 as its bits (uint16), widened where it is read. Sums are float32.
 """
@@ -35,10 +34,13 @@ def _wide_of(x: Any) -> Any:
     return lambda x: np.uint32(np.uint32(x) << np.uint32(16)).view(np.float32)
 
 
-@numba.njit(fastmath={"reassoc", "contract", "nsz", "arcp"}, nogil=True, cache=True)
-def _dots(vector: Array, rows: Array, count: int, sums: Array) -> None:
-    """Add to `sums` the products of `vector` (n,) with each of `rows` (m, >= count), over the first `count` places."""
-    most = rows.shape[0]
+_FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums in any order; not-a-numbers stay what they are
+
+
+@numba.njit(fastmath=_FAST, nogil=True, cache=True)
+def _dots(vector: Array, rows: Array, products: Array) -> None:
+    """The products of `vector` (n,) with each of `rows` (m, n)."""
+    most, count = rows.shape
     last = most - most % 4
     for m in range(0, last, 4):
         a, b, c, d = rows[m], rows[m + 1], rows[m + 2], rows[m + 3]
@@ -49,19 +51,35 @@ def _dots(vector: Array, rows: Array, count: int, sums: Array) -> None:
             t += x * _wide(b[i])
             u += x * _wide(c[i])
             v += x * _wide(d[i])
-        sums[m] += s
-        sums[m + 1] += t
-        sums[m + 2] += u
-        sums[m + 3] += v
+        products[m] = s
+        products[m + 1] = t
+        products[m + 2] = u
+        products[m + 3] = v
     for m in range(last, most):
         row = rows[m]
         s = _F(0)
         for i in range(count):
             s += vector[i] * _wide(row[i])
-        sums[m] += s
+        products[m] = s
 
 
-@numba.njit(fastmath={"reassoc", "contract", "nsz", "arcp"}, nogil=True, cache=True)
+@numba.njit(fastmath=_FAST, nogil=True, cache=True)
+def _add_weighted(weights: Array, rows: Array, total: Array) -> None:
+    """Add `rows` (m, n), each times its weight (m,), to `total` (n,)."""
+    most, count = rows.shape
+    last = most - most % 4
+    for m in range(0, last, 4):
+        a, b, c, d = rows[m], rows[m + 1], rows[m + 2], rows[m + 3]
+        p, q, r, s = weights[m], weights[m + 1], weights[m + 2], weights[m + 3]
+        for i in range(count):
+            total[i] += (p * _wide(a[i]) + q * _wide(b[i])) + (r * _wide(c[i]) + s * _wide(d[i]))
+    for m in range(last, most):
+        row, weight = rows[m], weights[m]
+        for i in range(count):
+            total[i] += weight * _wide(row[i])
+
+
+@numba.njit(fastmath=_FAST, nogil=True, cache=True)
 def _softmax(scores: Array, start: int, stop: int, cap: np.float32) -> None:
     """In place over scores[start:stop]. `cap`: tanh(x / cap) * cap first; 0: off."""
     greatest = _LOWEST
@@ -110,14 +128,15 @@ def attend(
         place, length = places[row], lengths[row]
         start = max(0, length - window) if window > 0 else 0
         first, blocks = start // size, (length + size - 1) // size
-        scores[:, first * size : blocks * size] = _F(0)
         for head in range(heads):
             for i in range(dim):
                 query[head, i] = queries[place, head, i] * scale
         for b in range(first, blocks):
             block = tables[row, b]
+            count = min(size, length - b * size)  # what lies behind is another's, and may be anything
             for head in range(heads):
-                _dots(query[head], keys[block, head // group], dim, scores[head, b * size : (b + 1) * size])
+                rows = keys[block, head // group, :count]
+                _dots(query[head], rows, scores[head, b * size : b * size + count])
         for head in range(heads):
             _softmax(scores[head], start, length, cap)
             for t in range(first * size, start):
@@ -125,9 +144,10 @@ def attend(
             out[place, head, :] = _F(0)
         for b in range(first, blocks):
             block = tables[row, b]
-            count = min(size, length - b * size)  # what lies behind is another's, and may be anything
+            count = min(size, length - b * size)
             for head in range(heads):
-                _dots(scores[head, b * size : b * size + count], values[block, head // group], count, out[place, head])
+                rows = values[block, head // group, :count]
+                _add_weighted(scores[head, b * size : b * size + count], rows, out[place, head])
 
 
 @numba.njit(nogil=True, cache=True)
@@ -139,4 +159,5 @@ def store(new_keys: Array, new_values: Array, slots: Array, keys: Array, values:
         for head in range(keys.shape[1]):
             for i in range(keys.shape[3]):
                 keys[block, head, place, i] = new_keys[token, head, i]
-                values[block, head, i, place] = new_values[token, head, i]
+            for i in range(values.shape[3]):
+                values[block, head, place, i] = new_values[token, head, i]

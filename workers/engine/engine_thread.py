@@ -208,7 +208,7 @@ class EngineThread:
 
     def _take_step(self) -> None:
         scheduler, began = self._scheduler, time.perf_counter()
-        pieces = scheduler.plan(self._pace.budget(scheduler.decoding))
+        pieces = scheduler.plan(self._pace.budget(scheduler.decoding, scheduler.joining))
         pieces.sort(
             key=lambda piece: self._sequences[piece.request_id].adapter or ""
         )  # one adapter's rows lie together

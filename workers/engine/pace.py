@@ -1,12 +1,14 @@
-"""How many tokens of prompts a step may read beside running answers, so that it takes no more than twice its time.
+"""How many tokens of prompts a step may read beside running answers: so many that it takes no more than twice the time
+of a step of the batch which they will make together.
 
-Answers under way would otherwise stand still while a long prompt is read. Measured, because the price of a prompt's
-token beside others depends on model, machine and batch: on a GPU that waits for its memory it is almost free.
+Answers under way would otherwise stand still while a long prompt is read; and where many questions come at once, they
+would crawl in one by one beside the first. Measured, because the price of a prompt's token beside others depends on
+model, machine and batch: on a GPU that waits for its memory it is almost free.
 """
 
 from __future__ import annotations
 
-_LEAST = 16  # tokens; a prompt gets on, whatever the measurements say
+_LEAST = 32  # tokens; a prompt gets on, whatever the measurements say
 _UNMEASURED = 64
 _WEIGHT = 0.2  # of the newest measurement
 _WEIGHT_IF_LESS = 0.5  # others on the machine make steps longer, nothing makes them shorter
@@ -20,14 +22,15 @@ class Pace:
         self._rest_s: dict[int, float] = {}  # of steps with prompts, less what these cost: a guess
         self._token_s: float | None = None  # of one more token of a prompt
 
-    def budget(self, rows: int) -> int:
-        """Tokens of prompts for a step with so many running answers."""
+    def budget(self, rows: int, joining: int) -> int:
+        """Tokens of prompts for a step with so many running answers, when so many read their prompts or wait to."""
         if rows == 0:
             return self._most
-        step_s = self._nearest(rows)
-        if step_s is None or self._token_s is None:
+        alone_s, together_s = self._nearest(rows), self._nearest(rows + joining)
+        if alone_s is None or together_s is None or self._token_s is None:
             return min(self._most, _UNMEASURED)
-        return min(self._most, max(_LEAST, int(step_s / max(self._token_s, 1e-9))))
+        left_s = 2 * max(alone_s, together_s) - alone_s
+        return min(self._most, max(_LEAST, int(left_s / max(self._token_s, 1e-9))))
 
     def shrink(self) -> bool:
         """Memory ran out: half as many from now on. False if that cannot be."""

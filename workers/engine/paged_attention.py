@@ -11,7 +11,10 @@ Shapes: T tokens, h heads, g kv heads, d head dimension.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
+import mmap
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -86,9 +89,10 @@ class PagedCache(Cache):
         if layer_idx not in self._keys:
             heads, dim, value_dim = key_states.shape[1], key_states.shape[3], value_states.shape[3]
             self._keys[layer_idx] = _untouched(key_states, (self.blocks, heads, self.size, dim))
-            self._values[layer_idx] = _untouched(value_states, (self.blocks, heads, value_dim, self.size))
+            self._values[layer_idx] = _untouched(value_states, (self.blocks, heads, self.size, value_dim))
         keys, values = self._keys[layer_idx], self._values[layer_idx]
-        new_keys, new_values = key_states[0].transpose(0, 1), value_states[0].transpose(0, 1)
+        tokens = len(self._batch.slots)  # what follows them fills the pass up
+        new_keys, new_values = key_states[0, :, :tokens].transpose(0, 1), value_states[0, :, :tokens].transpose(0, 1)
         if _is_compiled_for(keys):
             decode_kernel.store(
                 _array(new_keys.contiguous()),
@@ -101,7 +105,7 @@ class PagedCache(Cache):
             slots = torch.from_numpy(self._batch.slots).to(keys.device)
             blocks, places = slots // self.size, slots % self.size
             keys[blocks, :, places] = new_keys
-            values[blocks, :, :, places] = new_values
+            values[blocks, :, places] = new_values
         return key_states, value_states
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -153,6 +157,7 @@ class PagedCache(Cache):
         )
         batch = self._batch
         out = query.new_empty((query.shape[2], query.shape[1], value.shape[-1]))
+        out[len(batch.slots) :] = 0
         reading: Sequence[_Reading] = batch.reading
         if attention_mask.window >= 0 and _is_compiled_for(pass_.keys):
             if batch.decoding:
@@ -262,7 +267,7 @@ def _read(pass_: _Pass, piece: _Reading, batch: _Batch) -> torch.Tensor:
         size = pass_.keys.shape[2]
         table = torch.tensor(piece.table[: -(-piece.stop // size)], device=query.device)
         key = pass_.keys[table].transpose(0, 1).flatten(1, 2)[:, : piece.stop]
-        value = pass_.values[table].permute(1, 0, 3, 2).flatten(1, 2)[:, : piece.stop]
+        value = pass_.values[table].transpose(0, 1).flatten(1, 2)[:, : piece.stop]
     is_plain = piece.start == 0 and (pass_.rule.window == 0 or 0 < piece.stop <= pass_.rule.window)
     mask = None if is_plain else _mask(pass_.rule, piece, batch, query.device)
     groups = query.shape[0] // key.shape[0]
@@ -314,10 +319,14 @@ def _window_of(allows: MaskFunction, local_size: int | None) -> int:
 
 def _untouched(like: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """Zeros; on a CPU as pages that the operating system provides when they are first written (PyTorch writes them
-    all)."""
+    all), two mebibytes at a time, because small ones cost more than what is written to them."""
     if like.device.type != "cpu":
         return like.new_zeros(shape)
-    return torch.from_numpy(np.zeros((*shape, like.element_size()), np.uint8)).view(like.dtype)[..., 0]
+    memory = mmap.mmap(-1, math.prod(shape) * like.element_size())
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=like.dtype).view(shape)
 
 
 def _is_compiled_for(tensor: torch.Tensor) -> bool:

@@ -76,6 +76,11 @@ class Scheduler:
         return sum(sequence.lacking == 1 for sequence in self._running)
 
     @property
+    def joining(self) -> int:
+        """Those that read their prompts, and those that could begin to."""
+        return min(self._most, len(self._running) + len(self._waiting)) - self.decoding
+
+    @property
     def waiting(self) -> int:
         return len(self._waiting)
 

@@ -99,10 +99,7 @@ def test_what_lies_in_the_rest_of_a_block_touches_nobody() -> None:
             for tensor in (*self._keys.values(), *self._values.values()):
                 written = {place for each in made[: made.index(pieces)] for piece in each for place in _places(piece)}
                 for place in set(range(64 * SIZE)) - written:
-                    if tensor.shape[2] == SIZE:
-                        tensor[place // SIZE, :, place % SIZE] = float("nan")
-                    else:
-                        tensor[place // SIZE, :, :, place % SIZE] = float("nan")
+                    tensor[place // SIZE, :, place % SIZE] = float("nan")
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(globals(), "PagedCache", Dirty)
