@@ -25,7 +25,7 @@ from workers.engine.block_pool import BlockPool
 from workers.engine.drawing import draw_tokens
 from workers.engine.engine_messages import LoadAdapter, Step, UnloadAdapter
 from workers.engine.facts import AdapterFacts, ModelFacts
-from workers.engine.model_runner import BLOCK_SIZE, ModelRunner
+from workers.engine.model_runner import BLOCK_SIZE, ModelRunner, rounded
 from workers.engine.pace import Pace
 from workers.engine.sampling import Draw
 from workers.engine.scheduler import Piece, Scheduler
@@ -212,6 +212,8 @@ class EngineThread:
         pieces.sort(
             key=lambda piece: self._sequences[piece.request_id].adapter or ""
         )  # one adapter's rows lie together
+        if not pieces:  # everybody was cancelled
+            return
         reading = sum(piece.stop - piece.start for piece in pieces if not piece.is_decoding)
         rows = sum(piece.is_decoding for piece in pieces)
         try:
@@ -235,9 +237,9 @@ class EngineThread:
 
     def _forward(self, pieces: Sequence[Piece]) -> torch.Tensor:
         sequences = [self._sequences[piece.request_id] for piece in pieces]
-        self._served.begin(
-            [(sequence.adapter, piece.stop - piece.start) for sequence, piece in zip(sequences, pieces, strict=True)]
-        )
+        lengths = [piece.stop - piece.start for piece in pieces]
+        spans = [(sequence.adapter, length) for sequence, length in zip(sequences, lengths, strict=True)]
+        self._served.begin([*spans, (None, rounded(sum(lengths)) - sum(lengths))])
         tokens = [sequence.tokens[piece.start : piece.stop] for sequence, piece in zip(sequences, pieces, strict=True)]
         return self._runner.forward(pieces, tokens)
 

@@ -18,7 +18,7 @@ def vocabulary_of(model: PreTrainedModel) -> int:
     return int(model.get_input_embeddings().get_parameter("weight").shape[0])
 
 
-def _rounded(tokens: int) -> int:
+def rounded(tokens: int) -> int:
     """A pass is filled up to one of few lengths, because a matrix product compiles itself anew for each (0.5 ms). What
     fills it is nobody's: it is not stored, sees nothing, and is seen by nobody."""
     step = 1 if tokens <= 16 else 4 if tokens <= 64 else 16 if tokens <= 512 else 64
@@ -46,7 +46,7 @@ class ModelRunner:
         self.cache.begin(pieces)
         ids = [token_id for some in tokens for token_id in some]
         positions = [position for piece in pieces for position in range(piece.start, piece.stop)]
-        padding = [0] * (_rounded(len(ids)) - len(ids))
+        padding = [0] * (rounded(len(ids)) - len(ids))
         wanted, end = [], 0
         for piece in pieces:
             end += piece.stop - piece.start

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from shared.errors import AdapterUnknown
+from shared.errors import AdapterRefused, AdapterUnknown
 from workers.engine.adapters.served_adapters import ServedAdapters
 from workers.engine.facts import AdapterFacts
 
@@ -27,7 +27,10 @@ class AdapterVersions:
     def load(self, name: str, directory: Path) -> AdapterFacts:
         """Raises AdapterRefused: nothing has changed."""
         version = f"{name}#{next(self._numbers)}"
-        facts = self._served.load(version, directory)
+        try:
+            facts = self._served.load(version, directory)
+        except AdapterRefused as error:  # people know it by its name
+            raise AdapterRefused(adapter=name, reason=error.facts["reason"]) from error
         self._digests[version] = facts.digest
         older = self._current.get(name)
         self._current[name] = version

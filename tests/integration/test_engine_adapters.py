@@ -1,0 +1,141 @@
+"""Adapters in the batch engine: each request gets what `generate` gives with its adapter merged into the weights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from shared.errors import AdapterRefused, AdapterUnknown
+from tests.tiny_adapters import BASE_DIGEST, merge, save_tiny_adapter
+from tests.tiny_models import CONTEXT_LENGTH, END, VOCABULARY, tiny_model
+from workers.engine.base import Request, TokenEvent
+from workers.engine.facts import ModelFacts
+from workers.engine.model_runner import ModelRunner
+from workers.engine.packed_linear import pack
+from workers.engine.transformers_engine import TransformersEngine
+
+TARGETS = {
+    "Llama": ["q_proj", "v_proj", "down_proj"],
+    "GPTNeoX": ["query_key_value", "dense_h_to_4h"],
+    "Qwen3": ["q_proj", "k_proj", "gate_proj"],
+}
+PROMPT = list(range(5, 75))  # long enough for shared blocks
+
+
+@asynccontextmanager
+async def engine_for(family: str, blocks: int = 128) -> AsyncIterator[TransformersEngine]:
+    facts = ModelFacts(BASE_DIGEST, VOCABULARY, min(CONTEXT_LENGTH, 32 * blocks), frozenset({END}))
+    model = tiny_model(family)
+    pack(model)
+    engine = TransformersEngine(ModelRunner(model, blocks), facts, slots=6, prefill_chunk=40)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+def ask(name: str, adapter: str | None, prompt: list[int] = PROMPT, length: int = 24) -> Request:
+    return Request(name, tuple(prompt), (), 0, 0.0, 1.0, 0, length, adapter=adapter)
+
+
+async def run(
+    engine: TransformersEngine, request: Request, on_token: Callable[[int], None] = lambda count: None
+) -> list[TokenEvent]:
+    events: list[TokenEvent] = []
+    async with asyncio.timeout(60), aclosing(engine.submit(request)) as stream:
+        async for event in stream:
+            events.append(event)
+            on_token(len(events))
+    return events
+
+
+def tokens(events: list[TokenEvent]) -> list[int]:
+    assert events[-1].error is None
+    return [event.token_id for event in events if event.token_id is not None]
+
+
+@torch.inference_mode()
+def greedy(model: PreTrainedModel, prompt: list[int] = PROMPT, length: int = 24) -> list[int]:
+    generate: Any = model.generate
+    output = generate(
+        torch.tensor([prompt]),
+        attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+        do_sample=False,
+        max_new_tokens=length,
+        eos_token_id=END,
+        pad_token_id=0,
+    )
+    answer: list[int] = output[0, len(prompt) :].tolist()
+    return answer
+
+
+@pytest.mark.parametrize("family", TARGETS)
+@pytest.mark.parametrize("blocks", [128, 12], ids=["room", "too little memory"])
+async def test_a_mixed_batch_gives_each_its_own_adapter(family: str, blocks: int, tmp_path: Path) -> None:
+    base = tiny_model(family)
+    lora = save_tiny_adapter(tmp_path / "lora", base, TARGETS[family], seed=1)
+    dora = save_tiny_adapter(tmp_path / "dora", base, TARGETS[family], seed=2, use_dora=True)
+    wide = save_tiny_adapter(tmp_path / "wide", base, TARGETS[family][-1:], seed=3, rank=12)
+    expected = {"lora": greedy(merge(tiny_model(family), lora)), "dora": greedy(merge(tiny_model(family), dora))}
+    expected |= {"wide": greedy(merge(tiny_model(family), wide)), "": greedy(base)}
+
+    async with engine_for(family, blocks) as engine:
+        for directory in (lora, dora, wide):
+            await engine.load_adapter(directory.name, directory)
+        asked = [name for name in ("lora", "", "dora", "wide") for _ in range(2)]
+        answers = await asyncio.gather(
+            *(run(engine, ask(f"{number}", name or None)) for number, name in enumerate(asked))
+        )
+        again = await asyncio.gather(*(run(engine, ask(name, name or None)) for name in expected))
+        shared = engine.stats().shared_tokens
+
+    assert len({tuple(answer) for answer in expected.values()}) == 4  # or nothing would be proven
+    assert [tokens(events) for events in answers] == [expected[name] for name in asked]
+    assert [tokens(events) for events in again] == list(expected.values())
+    assert shared > 0
+
+
+async def test_a_request_ends_with_the_version_it_began_with(tmp_path: Path) -> None:
+    base = tiny_model()
+    old = save_tiny_adapter(tmp_path / "old", base, TARGETS["Llama"], seed=1)
+    new = save_tiny_adapter(tmp_path / "new", base, TARGETS["Llama"], seed=2)
+    expected = [greedy(merge(tiny_model(), directory), length=120) for directory in (old, new)]
+
+    async with engine_for("Llama") as engine:
+        await engine.load_adapter("tutor", old)
+        begun = asyncio.Event()
+        first = asyncio.create_task(run(engine, ask("first", "tutor", length=120), lambda count: begun.set()))
+        async with asyncio.timeout(20):
+            await begun.wait()
+        facts = await engine.load_adapter("tutor", new)
+        second = await run(engine, ask("second", "tutor", length=120))
+        await engine.unload_adapter("tutor")
+        third = await run(engine, ask("third", "tutor"))
+
+        assert [tokens(await first), tokens(second)] == expected
+        assert isinstance(third[-1].error, AdapterUnknown)
+        assert (facts.name, facts.rank, engine.adapters()) == ("tutor", 4, ())
+        assert engine._thread._served.facts() == ()
+
+
+async def test_a_refused_adapter_leaves_the_older_one_in_place(tmp_path: Path) -> None:
+    good = save_tiny_adapter(tmp_path / "good", tiny_model(), TARGETS["Llama"], seed=1)
+    other = save_tiny_adapter(tmp_path / "other", tiny_model(), TARGETS["Llama"], base_digest="f00d" * 16)
+    quantised = save_tiny_adapter(tmp_path / "nf4", tiny_model(), TARGETS["Llama"], numerics="nf4")
+
+    async with engine_for("Llama") as engine:
+        await engine.load_adapter("tutor", good)
+        for directory in (other, quantised):
+            with pytest.raises(AdapterRefused) as refusal:
+                await engine.load_adapter("tutor", directory)
+            assert refusal.value.facts["adapter"] == "tutor"
+        answer = await run(engine, ask("a", "tutor"))
+
+    assert tokens(answer) == greedy(merge(tiny_model(), good))
