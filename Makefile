@@ -39,7 +39,7 @@ lint: $(VENV)/test.stamp ## ruff, mypy and the import contracts
 .PHONY: test-only
 test-only: $(VENV)/test.stamp ## Unit, contract, integration and browser tests (ARGS='-k name' for some)
 	@infra/services.sh ensure
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)  # they mostly wait
 
 .PHONY: chaos
 chaos: $(VENV)/test.stamp ## Kill, freeze and restart everything under load: nothing may be lost (INJECTIONS=N SEED=S PLANT=lost)

@@ -45,9 +45,10 @@ async def run(store: Store, broker: Broker, stale_after: timedelta) -> None:
 
 async def sweep(store: Store, broker: Broker, stale_after: timedelta) -> int:
     """One round. Returns how many permits it published."""
-    alive = await store.workers.alive(stale_after)
+    running = await store.generations.running()
+    alive = await store.workers.alive(stale_after)  # read after: who came and claimed in between is no lost worker
     alive_ids = {worker.id for worker in alive}
-    lost = [turn for turn in await store.generations.running() if turn.worker_id not in alive_ids]
+    lost = [turn for turn in running if turn.worker_id not in alive_ids]
     published = sum(await asyncio.gather(*(_take_back(store, broker, turn) for turn in lost)))
     free_slots: Counter[str] = Counter()
     for worker in alive:

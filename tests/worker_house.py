@@ -93,7 +93,7 @@ class House:
 
     def __init__(self, store: Store, broker: MemoryBroker, node: Node) -> None:
         self.store, self.broker, self.node = store, broker, node
-        quick = WorkerSettings(slots=16, checkpoint_s=0.01, heartbeat_s=0.1, stale_after_s=0.5, frame_ms=5)
+        quick = WorkerSettings(slots=16, checkpoint_s=0.01, heartbeat_s=0.1, stale_after_s=2.0, frame_ms=5)
         self.settings = Settings(model="tiny", worker=quick)
 
     async def ask(self, question: str = "안녕하세요", **changes: object) -> Generation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -102,5 +103,23 @@ async def test_permit_that_was_lost_is_published_again_when_a_slot_is_free(
 async def test_fresh_permit_is_not_published_twice(store: Store, memory_broker: MemoryBroker) -> None:
     await store.generations.add(generation())
     await store.workers.beat("free", LANE, "test", "digest", slots=4, busy=0)
+
+    assert await sweep(store, memory_broker, FRESH) == 0
+
+
+@pytest.mark.parametrize("after", ["workers", "generations"])
+async def test_a_worker_that_comes_and_claims_during_a_sweep_keeps_its_answer(
+    store: Store, memory_broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    read = store.workers.alive if after == "workers" else store.generations.running
+
+    async def read_and_be_overtaken(*arguments: Any) -> Any:
+        found = await read(*arguments)
+        await store.workers.beat("newcomer", LANE, "test", "digest", slots=4, busy=1)
+        await running(store, "newcomer")
+        return found
+
+    target, name = (store.workers, "alive") if after == "workers" else (store.generations, "running")
+    monkeypatch.setattr(target, name, read_and_be_overtaken)
 
     assert await sweep(store, memory_broker, FRESH) == 0

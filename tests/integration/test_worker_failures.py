@@ -127,7 +127,7 @@ async def test_generations_that_stalled_are_tried_one_at_a_time_and_after_the_ot
     suspects = [await stalled() for _ in range(3)]
     engine = ScriptedEngine(vocabulary=VOCABULARY, context_length=CONTEXT_LENGTH, stop_ids=frozenset())
     model = served(engine, 5)
-    async with house.worker(lambda: model):
+    async with house.worker(lambda: model, stale_after_s=100.0):
         engine.pause()
         for asked in suspects:
             await house.broker.publish_permit(LANE, GenerateReply(generation_id=asked.id))
@@ -222,14 +222,14 @@ async def test_a_lost_engine_gives_its_answers_back_and_ends_the_worker(house: H
     )
 
     with pytest.raises(EngineLost):
-        async with house.worker(lambda: served(engine)):
+        async with house.worker(lambda: served(engine), stale_after_s=100.0):
             asked = await house.ask(sampling=SamplingParams(max_new_tokens=200))
             await house.node.until(lambda: bool(house.node.texts.get(asked.id)))
             engine.pause()
             engine.lose()
             await house.node.until(lambda: (asked.id, "queued") in house.node.changes)
     waiting = await house.get(asked)
-    async with house.worker(lambda: served(other)):
+    async with house.worker(lambda: served(other), stale_after_s=100.0):
         assert await house.node.final(asked) == "done"
 
     found = await house.get(asked)
