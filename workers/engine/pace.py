@@ -26,10 +26,11 @@ class Pace:
         """Tokens of prompts for a step with so many running answers, when so many read their prompts or wait to."""
         if rows == 0:
             return self._most
-        alone_s, together_s = self._nearest(rows), self._nearest(rows + joining)
-        if alone_s is None or together_s is None or self._token_s is None:
+        if self._token_s is None:
             return min(self._most, _UNMEASURED)
-        left_s = 2 * max(alone_s, together_s) - alone_s
+        alone_s = self._nearest(rows) or rows * self._token_s  # no shorter than as tokens of a prompt
+        together_s = max(alone_s, self._nearest(rows + joining) or 0.0, (rows + joining) * self._token_s)
+        left_s = 2 * together_s - alone_s
         return min(self._most, max(_LEAST, int(left_s / max(self._token_s, 1e-9))))
 
     def shrink(self) -> bool:
