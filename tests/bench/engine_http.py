@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import random
-import socket
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -28,7 +25,8 @@ from tests.bench.engine_throughput import Bench
 from tests.bench.peers.environments import BUILD, PeerMissing, installed
 from tests.bench.peers.transformers_cb import blocks
 from tests.bench.processes import cpu_of_process
-from tests.service import ROOT, Process, group_members
+from tests.service import Process, group_members
+from tests.transformers_serve import NotServing, transformers_serve
 
 CLIENTS = 32
 _PROMPT = 64
@@ -110,52 +108,13 @@ async def _ours(model: Path) -> AsyncIterator[Server]:
 @contextlib.asynccontextmanager
 async def _serve(python: Path, model: Path, new: int) -> AsyncIterator[Server]:
     """Raises PeerMissing if it does not start."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(python.with_name("transformers")), "serve", str(model), "--continuous-batching"]
-    options = {
-        "--dtype": "float32",
-        "--device": "cpu",
-        "--host": "127.0.0.1",
-        "--port": str(port),
-        "--cb-num-blocks": str(blocks(CLIENTS, _PROMPT + new)),  # by default it would take nine tenths of the memory
-    }
-    log = BUILD / "transformers_serve.log"
-    with log.open("w") as said:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            *(word for option in options.items() for word in option),
-            cwd=ROOT,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-        )
+    room = blocks(CLIENTS, _PROMPT + new)  # by default it would take nine tenths of the memory
+    options = ("--continuous-batching", "--cb-num-blocks", str(room))
     try:
-        address = f"http://127.0.0.1:{port}"
-        await _answers(address, process, log)
-        yield Server(address, "", str(model), {}, process.pid)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        await process.wait()
-
-
-async def _answers(address: str, process: asyncio.subprocess.Process, log: Path) -> None:
-    """Wait until a server listens. Raises PeerMissing."""
-    url = urlsplit(address)
-    ends_at = time.monotonic() + _READY_WITHIN_S
-    while time.monotonic() < ends_at and process.returncode is None:
-        try:
-            _, writer = await asyncio.open_connection(url.hostname, url.port)
-        except OSError:
-            await asyncio.sleep(0.2)
-        else:
-            writer.close()
-            return
-    raise PeerMissing(f"transformers serve did not start: see {log.relative_to(ROOT)}")
+        async with transformers_serve(python, str(model), BUILD / "transformers_serve.log", *options) as served:
+            yield Server(served.address, "", str(model), {}, served.group)
+    except NotServing as error:
+        raise PeerMissing(str(error)) from error
 
 
 async def _only_model(address: str, key: str) -> str:

@@ -31,8 +31,8 @@ from tests.chaos.injections import KINDS, Injection, Injector, Missed
 from tests.chaos.report import report, table, write
 from tests.chaos.system import MAX_NEW_TOKENS, System, greedy_model, running_system
 from tests.chaos.truth import true_answers
-from tests.chaos.waiting import until
 from tests.service import ROOT
+from tests.waiting import until
 
 BROWSERS = 40
 

@@ -18,8 +18,8 @@ from tests.chaos.checker import Answer, gap_s
 from tests.chaos.client import Browser
 from tests.chaos.planted import POISON
 from tests.chaos.system import Service, System
-from tests.chaos.waiting import until
 from tests.rabbitmq_node import clear_policy, close_all_connections, restart, set_policy
+from tests.waiting import until
 
 LONG_TOKENS = 200  # at least one struck answer is that far when it is struck
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -30,6 +31,7 @@ from tests.chaos.planted import POISONED
 from tests.models import babbling_model
 from tests.rabbitmq_node import RabbitNode, free_ports, rabbitmq_node
 from tests.service import ROOT, group_members
+from tests.waiting import is_listening, until
 
 MAX_NEW_TOKENS = 320
 SLOTS = 20  # two workers can hold all browsers' answers, three a few more
@@ -93,8 +95,8 @@ class Service:
     async def _serve(self, child: asyncio.subprocess.Process) -> None:
         assert child.stdout
         if self._port:
-            async with asyncio.timeout(_READY_S):
-                await _listening(self._port)
+            if not await until(functools.partial(is_listening, self._port), _READY_S):
+                raise TimeoutError(f"{self.name} does not listen")
             self.ready.set()
         async for line in child.stdout:
             if b" is ready" in line:
@@ -152,7 +154,8 @@ class System:
             for service in (self.store, *self.workers, *self.webs.values()):
                 await service.ready.wait()
             for address in self.webs:
-                await _all_known(client, address)
+                if not await until(functools.partial(_knows_all, client, address), within_s):
+                    raise TimeoutError(f"{address} does not know all workers")
 
     async def busy_slots(self) -> int:
         """Answers that the living workers say they write."""
@@ -171,11 +174,8 @@ class System:
         return {each["_id"]: Stored(each["state"], each["answer"]) async for each in found}
 
 
-async def _all_known(client: httpx.AsyncClient, address: str) -> None:
-    while True:
-        if (await _report(client, address)).get("alive") == WORKERS:
-            return
-        await asyncio.sleep(0.2)
+async def _knows_all(client: httpx.AsyncClient, address: str) -> bool:
+    return (await _report(client, address)).get("alive") == WORKERS
 
 
 async def _report(client: httpx.AsyncClient, address: str) -> dict[str, Any]:
@@ -264,12 +264,3 @@ def greedy_model(directory: Path) -> Path:
     defaults = {"do_sample": False, "max_new_tokens": MAX_NEW_TOKENS}
     (directory / "generation_config.json").write_text(json.dumps(defaults))
     return directory
-
-
-async def _listening(port: int) -> None:
-    while True:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            return
-        await asyncio.sleep(0.05)

@@ -1,6 +1,6 @@
 """`make clients`: unmodified clients of OpenAI's API against `nunmal up` with the reference model.
 
-Each client has an environment of its own (tests/clients/environments.py) and one script of cases. Writes
+Each client has an environment of its own under build/clients/ and one script of cases. Writes
 build/clients.json, {client: [cases that passed]}; ends with 1 if a case failed or a client could not be set up.
 """
 
@@ -18,9 +18,12 @@ from pathlib import Path
 
 from tests.accounts import make_key, make_user
 from tests.clients.cases import Service
-from tests.clients.environments import CLIENTS, NotSetUp, python_of
+from tests.environments import Environment, NotInstalled
 from tests.service import ROOT, Process
 
+CLIENTS = ("openai", "litellm", "langchain", "llm", "lm_eval")
+
+_HERE = Path(__file__).parent
 _MODEL = "reference"
 _CASES_WITHIN_S = 600
 
@@ -32,8 +35,8 @@ def clients(names: Sequence[str]) -> int:
     for name in names:
         _say(f"setting up {name}")
         try:
-            pythons[name] = python_of(name)
-        except NotSetUp as error:
+            pythons[name] = Environment(ROOT / "build" / "clients" / name, _HERE / f"{name}.txt").make()
+        except NotInstalled as error:
             problems.append(str(error))
     passed: dict[str, list[str]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as directory, Process("up", "--port", "0", NUNMAL_HOME=directory) as process:

@@ -20,3 +20,13 @@ async def until(look: Callable[[], Awaitable[R]], within_s: float) -> R | None:
             return found
         await asyncio.sleep(_ASK_EVERY_S)
     return None
+
+
+async def is_listening(port: int) -> bool:
+    """On this machine."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
