@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,3 +60,19 @@ def rabbit_url(request: pytest.FixtureRequest) -> str:
 async def memory_broker() -> AsyncIterator[MemoryBroker]:
     async with MemoryBroker() as broker:
         yield broker
+
+
+@pytest.fixture(autouse=True)
+def count_close_calls(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """See `pytest_terminal_summary`."""
+    yield
+    if close_calls := getattr(sys.modules.get("tests.greedy"), "close_calls", None):
+        record_property("close_calls", len(close_calls))
+        close_calls.clear()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many of the engine's answers first differed from `generate`'s where two logits were as good as equal."""
+    reports = [each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, [])]
+    calls = sum(dict(each.user_properties).get("close_calls", 0) for each in reports)
+    terminalreporter.write_line(f"first differences from generate at close calls: {calls}")

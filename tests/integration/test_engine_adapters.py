@@ -6,13 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from transformers import PreTrainedModel
 
 from shared.errors import AdapterRefused, AdapterUnknown
+from tests.greedy import greedy
 from tests.tiny_adapters import BASE_DIGEST, merge, save_tiny_adapter
 from tests.tiny_models import CONTEXT_LENGTH, END, VOCABULARY, tiny_model
 from workers.engine.base import Request, TokenEvent
@@ -61,21 +59,6 @@ def tokens(events: list[TokenEvent]) -> list[int]:
     return [event.token_id for event in events if event.token_id is not None]
 
 
-@torch.inference_mode()
-def greedy(model: PreTrainedModel, prompt: list[int] = PROMPT, length: int = 24) -> list[int]:
-    generate: Any = model.generate
-    output = generate(
-        torch.tensor([prompt]),
-        attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-        do_sample=False,
-        max_new_tokens=length,
-        eos_token_id=END,
-        pad_token_id=0,
-    )
-    answer: list[int] = output[0, len(prompt) :].tolist()
-    return answer
-
-
 @pytest.mark.parametrize("family", TARGETS)
 @pytest.mark.parametrize("blocks", [128, 12], ids=["room", "too little memory"])
 async def test_a_mixed_batch_gives_each_its_own_adapter(family: str, blocks: int, tmp_path: Path) -> None:
@@ -83,8 +66,8 @@ async def test_a_mixed_batch_gives_each_its_own_adapter(family: str, blocks: int
     lora = save_tiny_adapter(tmp_path / "lora", base, TARGETS[family], seed=1)
     dora = save_tiny_adapter(tmp_path / "dora", base, TARGETS[family], seed=2, use_dora=True)
     wide = save_tiny_adapter(tmp_path / "wide", base, TARGETS[family][-1:], seed=3, rank=12)
-    expected = {"lora": greedy(merge(tiny_model(family), lora)), "dora": greedy(merge(tiny_model(family), dora))}
-    expected |= {"wide": greedy(merge(tiny_model(family), wide)), "": greedy(base)}
+    merged = {each.name: merge(tiny_model(family), each) for each in (lora, dora, wide)}
+    expected = {name: greedy(model, PROMPT, 24) for name, model in {"": base, **merged}.items()}
 
     async with engine_for(family, blocks) as engine:
         for directory in (lora, dora, wide):
@@ -106,7 +89,7 @@ async def test_a_request_ends_with_the_version_it_began_with(tmp_path: Path) -> 
     base = tiny_model()
     old = save_tiny_adapter(tmp_path / "old", base, TARGETS["Llama"], seed=1)
     new = save_tiny_adapter(tmp_path / "new", base, TARGETS["Llama"], seed=2)
-    expected = [greedy(merge(tiny_model(), directory), length=120) for directory in (old, new)]
+    expected = [greedy(merge(tiny_model(), directory), PROMPT, 120) for directory in (old, new)]
 
     async with engine_for("Llama") as engine:
         await engine.load_adapter("tutor", old)
@@ -138,4 +121,4 @@ async def test_a_refused_adapter_leaves_the_older_one_in_place(tmp_path: Path) -
             assert refusal.value.facts["adapter"] == "tutor"
         answer = await run(engine, ask("a", "tutor"))
 
-    assert tokens(answer) == greedy(merge(tiny_model(), good))
+    assert tokens(answer) == greedy(merge(tiny_model(), good), PROMPT, 24)

@@ -6,20 +6,16 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
 
 import pytest
-import torch
-from transformers import PreTrainedModel
 
+from tests.greedy import assert_greedy
 from tests.tiny_models import CONTEXT_LENGTH, END, FAMILIES, VOCABULARY, tiny_model
 from workers.engine.base import Request
 from workers.engine.facts import ModelFacts
 from workers.engine.model_runner import ModelRunner
 from workers.engine.packed_linear import pack
 from workers.engine.transformers_engine import TransformersEngine
-
-CLOSE_CALL = 1e-4  # two logits this near may change places when sums are formed in another order
 
 
 def ask(name: str, prompt: list[int], max_new_tokens: int = 24, generated: tuple[int, ...] = ()) -> Request:
@@ -56,27 +52,6 @@ async def run(
 def prompts(count: int) -> list[list[int]]:
     chance = random.Random(11)
     return [[chance.randrange(5, VOCABULARY) for _ in range(chance.randrange(1, 40))] for _ in range(count)]
-
-
-@torch.inference_mode()
-def assert_greedy(model: PreTrainedModel, prompt: list[int], tokens: list[int], max_new_tokens: int = 24) -> None:
-    """`tokens` are what `generate` gives; a first difference is allowed only at a close call."""
-    generate: Any = model.generate
-    output = generate(
-        torch.tensor([prompt]),
-        attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-        do_sample=False,
-        max_new_tokens=max_new_tokens,
-        eos_token_id=END,
-        pad_token_id=0,
-    )
-    expected = output[0, len(prompt) :].tolist()
-    if tokens == expected:
-        return
-    first = next(place for place in range(len(expected)) if tokens[place : place + 1] != expected[place : place + 1])
-    logits = model(torch.tensor([[*prompt, *expected[:first]]])).logits[0, -1]
-    best, second = logits.topk(2).values.tolist()
-    assert best - second < CLOSE_CALL, f"differs at token {first}: {tokens} instead of {expected}"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

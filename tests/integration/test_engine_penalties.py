@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import Any
 
-import torch
-
+from tests.greedy import greedy
 from tests.tiny_models import CONTEXT_LENGTH, END, VOCABULARY, tiny_model
 from workers.engine.base import Request
 from workers.engine.facts import ModelFacts
@@ -31,17 +29,6 @@ async def test_penalised_greedy_tokens_are_those_of_generate() -> None:
     answers = await asyncio.gather(*(answered(penalty) for penalty in penalties))
     await engine.close()
 
-    generate: Any = tiny_model().generate
-    inputs = torch.tensor([PROMPT])
     for penalty, tokens in zip(penalties, answers, strict=True):
-        output = generate(
-            inputs,
-            attention_mask=torch.ones_like(inputs),
-            do_sample=False,
-            repetition_penalty=penalty,
-            max_new_tokens=LENGTH,
-            eos_token_id=END,
-            pad_token_id=0,
-        )
-        assert tokens == output[0, len(PROMPT) :].tolist()
+        assert tokens == greedy(tiny_model(), list(PROMPT), LENGTH, repetition_penalty=penalty)
     assert len({tuple(tokens) for tokens in answers}) == len(penalties)  # each changed something

@@ -16,7 +16,8 @@ import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from shared.errors import ConfigError
-from tests.tiny_models import END, VOCABULARY, save_tiny_model, tiny_model, tiny_tokenizer
+from tests.greedy import assert_greedy
+from tests.tiny_models import VOCABULARY, save_tiny_model, tiny_model, tiny_tokenizer
 from workers.engine import numerics
 from workers.engine.base import Request
 from workers.engine.facts import served_digest
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.timeout(120)
 
 DTYPES = ("float32", "bfloat16", "nf4", "int8")
 LENGTH = 20
-CLOSE_CALL = 0.02  # of the largest logit: sums in another order may round an activation to the next of 127 steps
+ROUNDING = 0.02  # of the largest logit: sums in another order may round an activation to the next of 127 steps
 
 
 @dataclass(frozen=True)
@@ -75,30 +76,16 @@ def prompts(count: int) -> list[list[int]]:
     return [[chance.randrange(5, VOCABULARY) for _ in range(chance.randrange(2, 30))] for _ in range(count)]
 
 
-@torch.inference_mode()
-def is_greedy(model: Any, prompt: list[int], tokens: list[int]) -> bool:
-    """Whether `tokens` are what `generate` gives. Fails if their first difference is no close call."""
-    inputs = torch.tensor([prompt])
-    output = model.generate(
-        inputs, attention_mask=torch.ones_like(inputs), do_sample=False, max_new_tokens=LENGTH, eos_token_id=END
-    )
-    expected = output[0, len(prompt) :].tolist()
-    if tokens == expected:
-        return True
-    first = next(place for place in range(len(expected)) if tokens[place : place + 1] != expected[place : place + 1])
-    logits = model(torch.tensor([[*prompt, *expected[:first]]])).logits[0, -1].float()
-    best, second = logits.topk(2).values.tolist()
-    assert best - second < CLOSE_CALL * logits.abs().max(), f"differs at token {first}: {tokens}, not {expected}"
-    return False
-
-
 async def test_together_they_get_what_generate_gives(quantised: Quantised) -> None:
     asked = [Request(str(n), tuple(prompt), (), n, 0.0, 1.0, 0, LENGTH) for n, prompt in enumerate(prompts(8))]
 
     async with engine_of(quantised.loaded) as engine:
         answers = await asyncio.gather(*(tokens_of(engine, each) for each in asked))
 
-    same = [is_greedy(quantised.oracle, list(each.prompt), tokens) for each, tokens in zip(asked, answers, strict=True)]
+    same = [
+        assert_greedy(quantised.oracle, list(each.prompt), tokens, LENGTH, rounding=ROUNDING)
+        for each, tokens in zip(asked, answers, strict=True)
+    ]
     assert sum(same) >= len(asked) - 1
 
 

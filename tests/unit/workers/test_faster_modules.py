@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.tiny_models import FAMILIES, VOCABULARY, tiny_model
+from workers.engine import packed_linear
 from workers.engine.fused_norm import FusedNorm, fuse_norms
 from workers.engine.packed_linear import PackedLinear, pack
 
@@ -45,3 +46,14 @@ def test_half_precision_and_foreign_layers_stay_as_they_are() -> None:
     pack(model)
 
     assert not any(isinstance(module, PackedLinear) for module in model.modules())
+
+
+def test_large_models_are_packed_where_that_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_linear, "_MOST_BYTES", 0)
+    full, half = torch.nn.Sequential(torch.nn.Linear(4, 4)), torch.nn.Sequential(torch.nn.Linear(4, 4).bfloat16())
+    pack(full)
+    pack(half)
+
+    assert not isinstance(full[0], PackedLinear)
+    assert isinstance(half[0], PackedLinear)
+    assert not list(half.parameters())[1:]  # the bias; its weights exist once, as they are read
