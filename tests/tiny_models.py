@@ -33,22 +33,22 @@ _SHAPE: dict[str, Any] = {
     "eos_token_id": END,
     "pad_token_id": 0,
 }
-_GROUPED: dict[str, Any] = _SHAPE | {"num_key_value_heads": 2}
-_WINDOWED: dict[str, Any] = _GROUPED | {"head_dim": 12, "sliding_window": 8, "query_pre_attn_scalar": 12}
+GROUPED: dict[str, Any] = _SHAPE | {"num_key_value_heads": 2}
+_WINDOWED: dict[str, Any] = GROUPED | {"head_dim": 12, "sliding_window": 8, "query_pre_attn_scalar": 12}
 
 FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
-    "Llama": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**_GROUPED)),
+    "Llama": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**GROUPED)),
     "GPTNeoX": lambda: transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(**_SHAPE)),
     "Qwen2": lambda: transformers.Qwen2ForCausalLM(
-        transformers.Qwen2Config(**_GROUPED, use_sliding_window=True, sliding_window=8, max_window_layers=1)
+        transformers.Qwen2Config(**GROUPED, use_sliding_window=True, sliding_window=8, max_window_layers=1)
     ),
-    "Qwen3": lambda: transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**_GROUPED, head_dim=12)),
+    "Qwen3": lambda: transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**GROUPED, head_dim=12)),
     "Gemma2": lambda: transformers.Gemma2ForCausalLM(transformers.Gemma2Config(**_WINDOWED)),
     "Gemma3": lambda: transformers.Gemma3ForCausalLM(transformers.Gemma3TextConfig(**_WINDOWED)),
     "Exaone4": lambda: transformers.Exaone4ForCausalLM(
-        transformers.Exaone4Config(**_GROUPED, sliding_window=8, sliding_window_pattern=2)
+        transformers.Exaone4Config(**GROUPED, sliding_window=8, sliding_window_pattern=2)
     ),
-    "HyperCLOVAX": lambda: transformers.HyperCLOVAXForCausalLM(transformers.HyperCLOVAXConfig(**_GROUPED)),
+    "HyperCLOVAX": lambda: transformers.HyperCLOVAXForCausalLM(transformers.HyperCLOVAXConfig(**GROUPED)),
 }
 
 

@@ -15,8 +15,8 @@ from tests.tiny_adapters import BASE_DIGEST, merge, save_tiny_adapter
 from tests.tiny_models import CONTEXT_LENGTH, END, VOCABULARY, tiny_model
 from workers.engine.base import Request, TokenEvent
 from workers.engine.facts import ModelFacts
+from workers.engine.faster_modules import replace_modules
 from workers.engine.model_runner import ModelRunner
-from workers.engine.packed_linear import pack
 from workers.engine.transformers_engine import TransformersEngine
 
 TARGETS = {
@@ -30,9 +30,9 @@ PROMPT = list(range(5, 75))  # long enough for shared blocks
 @asynccontextmanager
 async def engine_for(family: str, blocks: int = 128) -> AsyncIterator[TransformersEngine]:
     facts = ModelFacts(BASE_DIGEST, VOCABULARY, min(CONTEXT_LENGTH, 32 * blocks), frozenset({END}))
-    model = tiny_model(family)
-    pack(model)
-    engine = TransformersEngine(ModelRunner(model, blocks), facts, slots=6, prefill_chunk=40)
+    runner = ModelRunner(tiny_model(family), blocks)
+    replace_modules(runner)
+    engine = TransformersEngine(runner, facts, slots=6, prefill_chunk=40)
     try:
         yield engine
     finally:

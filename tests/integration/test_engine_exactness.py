@@ -13,8 +13,8 @@ from tests.greedy import assert_greedy
 from tests.tiny_models import CONTEXT_LENGTH, END, FAMILIES, VOCABULARY, tiny_model
 from workers.engine.base import Request
 from workers.engine.facts import ModelFacts
+from workers.engine.faster_modules import replace_modules
 from workers.engine.model_runner import ModelRunner
-from workers.engine.packed_linear import pack
 from workers.engine.transformers_engine import TransformersEngine
 
 
@@ -27,9 +27,9 @@ async def engine_for(
     family: str, slots: int = 4, chunk: int = 7, blocks: int = 128
 ) -> AsyncIterator[TransformersEngine]:
     facts = ModelFacts("tiny", VOCABULARY, min(CONTEXT_LENGTH, 32 * blocks), frozenset({END}))
-    model = tiny_model(family)
-    pack(model)
-    engine = TransformersEngine(ModelRunner(model, blocks), facts, slots=slots, prefill_chunk=chunk)
+    runner = ModelRunner(tiny_model(family), blocks)
+    replace_modules(runner)
+    engine = TransformersEngine(runner, facts, slots=slots, prefill_chunk=chunk)
     try:
         yield engine
     finally:

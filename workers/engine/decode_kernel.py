@@ -161,3 +161,45 @@ def store(new_keys: Array, new_values: Array, slots: Array, keys: Array, values:
                 keys[block, head, place, i] = new_keys[token, head, i]
             for i in range(values.shape[3]):
                 values[block, head, place, i] = new_values[token, head, i]
+
+
+@numba.njit(nogil=True, cache=True)
+def gather(memory: Array, table: Array, out: Array) -> None:
+    """Copy the blocks (g, size, d) that `table` names into out (g, tokens, d), one behind another."""
+    size, tokens = memory.shape[2], out.shape[1]
+    for head in range(out.shape[0]):
+        for b in range(len(table)):
+            start = b * size
+            count = min(size, tokens - start)
+            out[head, start : start + count] = memory[table[b], head, :count]
+
+
+@numba.njit(fastmath=_FAST, nogil=True, cache=True)
+def rotate_and_store(
+    states: Array,  # (tokens, heads + 2 kv heads, head dim) float32: queries, keys, values; keys are rotated in place
+    cosines: Array,  # (tokens, head dim)
+    sines: Array,
+    queries: Array,  # (tokens, heads, head dim); the rotated ones are written
+    slots: Array,  # (tokens that count,)
+    keys: Array,
+    values: Array,
+) -> None:
+    """Rotary positions as Llama has them: of each head's first and second half, one is the other's imaginary part."""
+    heads, kv_heads, size, half = queries.shape[1], keys.shape[1], keys.shape[2], queries.shape[2] // 2
+    for token in range(slots.shape[0]):
+        cos, sin = cosines[token], sines[token]
+        block, place = slots[token] // size, slots[token] % size
+        for head in range(heads):
+            state, query = states[token, head], queries[token, head]
+            for i in range(half):
+                query[i] = state[i] * cos[i] - state[half + i] * sin[i]
+                query[half + i] = state[half + i] * cos[half + i] + state[i] * sin[half + i]
+        for head in range(kv_heads):
+            state, key = states[token, heads + head], keys[block, head, place]
+            for i in range(half):
+                real, imaginary = state[i], state[half + i]
+                state[i] = real * cos[i] - imaginary * sin[i]
+                state[half + i] = imaginary * cos[half + i] + real * sin[half + i]
+            for i in range(2 * half):
+                key[i] = state[i]
+                values[block, head, place, i] = states[token, heads + kv_heads + head, i]

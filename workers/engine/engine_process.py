@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from shared.errors import GenerationError, NunmalError
 from shared.telemetry import configure_logging
+from workers.engine.allocator import keep_freed_memory
 from workers.engine.base import Grammar, JsonSchema, Request, TokenEvent
 from workers.engine.channel import Channel
 from workers.engine.engine_messages import Cancel, LoadAdapter, Opened, Order, Step, UnloadAdapter
@@ -23,6 +24,7 @@ from workers.engine.kv_memory import reserve
 from workers.engine.model_loader import load
 from workers.engine.numerics import use_threads
 from workers.engine.vocabulary import Vocabulary
+from workers.engine.warm_up import warm_up
 
 
 def main() -> None:
@@ -39,11 +41,13 @@ def _serve(channel: Channel) -> None:
     order: Order = channel.receive()
     configure_logging(order.log_format, order.log_level)
     settings = order.settings
+    keep_freed_memory()
     try:
         use_threads(settings.threads)
         loaded = load(
             order.source, device=settings.device, dtype=settings.dtype, max_new_tokens=settings.max_new_tokens
         )
+        warm_up(loaded.runner)
         facts = reserve(loaded.runner, loaded.facts, slots=settings.slots, mib=settings.kv_memory_mib)
     except NunmalError as error:
         channel.send(error)

@@ -1,4 +1,4 @@
-"""Root-mean-square norms as PyTorch's one fused operation; models spell them out in six.
+"""Root-mean-square norms as one operation; models spell them out in six.
 
 A model has two for each layer, and at a few rows their launches cost as much as a matrix product. Families differ
 (Gemma scales by 1 + weight), so a norm is replaced only if it says the same of some vector.
@@ -6,8 +6,11 @@ A model has two for each layer, and at a few rows their launches cost as much as
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
+
+from workers.engine.row_kernels import normalise
 
 _TOLERANCE = 1e-5  # of values near 1, in float32
 
@@ -17,10 +20,17 @@ class FusedNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.epsilon = epsilon
+        self._weights = weight.contiguous().numpy() if weight.is_cpu else None  # PyTorch's own has six there, too
+        self._epsilon = np.float32(epsilon)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., width) alike."""
-        return nn.functional.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        if self._weights is None or x.dtype != torch.float32:
+            return nn.functional.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        width = len(self._weights)
+        normalise(x.contiguous().view(-1, width).numpy(), self._weights, self._epsilon, out.view(-1, width).numpy())
+        return out
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ model, machine and batch: on a GPU that waits for its memory it is almost free.
 
 from __future__ import annotations
 
-_LEAST = 32  # tokens; a prompt gets on, whatever the measurements say
+_LEAST = 16  # tokens; a prompt gets on, whatever the measurements say
 _UNMEASURED = 64
 _WEIGHT = 0.2  # of the newest measurement
 _WEIGHT_IF_LESS = 0.5  # others on the machine make steps longer, nothing makes them shorter

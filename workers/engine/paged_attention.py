@@ -35,6 +35,15 @@ _PARALLEL = 4096  # keys of a pass above which several threads are worth waking
 
 
 @dataclass(frozen=True, slots=True)
+class Heads:
+    """Of a layer's attention."""
+
+    queries: int
+    keys: int  # and values
+    scaling: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """What a kind of layer may see. Stands where models expect a mask."""
 
@@ -86,11 +95,7 @@ class PagedCache(Cache):
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: object, **__: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store this pass's keys and values (1, g, T, d); they are handed on as they are, to `_attention`."""
-        if layer_idx not in self._keys:
-            heads, dim, value_dim = key_states.shape[1], key_states.shape[3], value_states.shape[3]
-            self._keys[layer_idx] = _untouched(key_states, (self.blocks, heads, self.size, dim))
-            self._values[layer_idx] = _untouched(value_states, (self.blocks, heads, self.size, value_dim))
-        keys, values = self._keys[layer_idx], self._values[layer_idx]
+        keys, values = self._memory(layer_idx, key_states, value_states)
         tokens = len(self._batch.slots)  # what follows them fills the pass up
         new_keys, new_values = key_states[0, :, :tokens].transpose(0, 1), value_states[0, :, :tokens].transpose(0, 1)
         if _is_compiled_for(keys):
@@ -107,6 +112,14 @@ class PagedCache(Cache):
             keys[blocks, :, places] = new_keys
             values[blocks, :, places] = new_values
         return key_states, value_states
+
+    def _memory(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of a layer whose keys and values (1, g, T, d) are like these."""
+        if layer not in self._keys:
+            heads = key.shape[1]
+            self._keys[layer] = _untouched(key, (self.blocks, heads, self.size, key.shape[3]))
+            self._values[layer] = _untouched(value, (self.blocks, heads, self.size, value.shape[3]))
+        return self._keys[layer], self._values[layer]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return 0
@@ -155,18 +168,45 @@ class PagedCache(Cache):
             scaling or query.shape[-1] ** -0.5,
             softcap or 0.0,
         )
+        return self._attend(pass_)[None], None
+
+    def attend_rotated(
+        self,
+        layer: int,
+        qkv: torch.Tensor,  # (1, T, (h + 2 g) d), float32 on a CPU; its keys are rotated in place
+        cosines: torch.Tensor,  # (1, T, d)
+        sines: torch.Tensor,
+        *,
+        rule: Rule,
+        heads: Heads,
+    ) -> torch.Tensor:
+        """Rotate queries and keys, store keys and values, attend: (1, T, h d). For FusedLayer."""
+        tokens, dim = qkv.shape[1], cosines.shape[-1]
+        states = qkv.view(tokens, -1, dim)
+        key = states[:, heads.queries : heads.queries + heads.keys].transpose(0, 1)
+        value = states[:, heads.queries + heads.keys :].transpose(0, 1)
+        keys, values = self._memory(layer, key[None], value[None])
+        query = states.new_empty((tokens, heads.queries, dim))
+        cos, sin = _array(cosines[0]), _array(sines[0])
+        into = self._batch.slots, _array(keys), _array(values)
+        decode_kernel.rotate_and_store(_array(states), cos, sin, _array(query), *into)
+        out = self._attend(_Pass(query, key, value, keys, values, rule, heads.scaling, 0.0))
+        return out.view(1, tokens, -1)
+
+    def _attend(self, pass_: _Pass) -> torch.Tensor:
+        """(T, h, d)."""
         batch = self._batch
-        out = query.new_empty((query.shape[2], query.shape[1], value.shape[-1]))
+        out = pass_.query.new_empty((*pass_.query.shape[:2], pass_.value.shape[-1]))
         out[len(batch.slots) :] = 0
         reading: Sequence[_Reading] = batch.reading
-        if attention_mask.window >= 0 and _is_compiled_for(pass_.keys):
+        if pass_.rule.window >= 0 and _is_compiled_for(pass_.keys):
             if batch.decoding:
                 self._decode(pass_, out)
         else:
             reading = [*reading, *batch.decoding]
         for piece in reading:
             out[piece.first : piece.first + piece.count] = _read(pass_, piece, batch)
-        return out[None], None
+        return out
 
     def _decode(self, pass_: _Pass, out: torch.Tensor) -> None:
         """Every row that has one new token, by the compiled kernel; `out` (T, h, d) is written."""
@@ -264,10 +304,7 @@ def _read(pass_: _Pass, piece: _Reading, batch: _Batch) -> torch.Tensor:
     if piece.start == 0:
         key, value = pass_.key[:, span], pass_.value[:, span]
     else:
-        size = pass_.keys.shape[2]
-        table = torch.tensor(piece.table[: -(-piece.stop // size)], device=query.device)
-        key = pass_.keys[table].transpose(0, 1).flatten(1, 2)[:, : piece.stop]
-        value = pass_.values[table].transpose(0, 1).flatten(1, 2)[:, : piece.stop]
+        key, value = (_gathered(memory, piece) for memory in (pass_.keys, pass_.values))
     is_plain = piece.start == 0 and (pass_.rule.window == 0 or 0 < piece.stop <= pass_.rule.window)
     mask = None if is_plain else _mask(pass_.rule, piece, batch, query.device)
     groups = query.shape[0] // key.shape[0]
@@ -289,6 +326,17 @@ def _read(pass_: _Pass, piece: _Reading, batch: _Batch) -> torch.Tensor:
     scores = scores.masked_fill(~mask, float("-inf"))
     weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
     return (weights @ repeat_kv(value[None], groups)[0]).transpose(0, 1)
+
+
+def _gathered(memory: torch.Tensor, piece: _Reading) -> torch.Tensor:
+    """What lies in a piece's blocks of (blocks, g, size, d), side by side: (g, stop, d)."""
+    _, heads, size, dim = memory.shape
+    table = piece.table[: -(-piece.stop // size)]
+    if not _is_compiled_for(memory):
+        return memory[torch.tensor(table, device=memory.device)].transpose(0, 1).flatten(1, 2)[:, : piece.stop]
+    out = memory.new_empty((heads, piece.stop, dim))
+    decode_kernel.gather(_array(memory), np.asarray(table), _array(out))
+    return out
 
 
 def _mask(rule: Rule, piece: _Reading, batch: _Batch, device: torch.device) -> torch.Tensor:

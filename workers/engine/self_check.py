@@ -11,10 +11,9 @@ import torch
 from transformers import PreTrainedModel
 
 from shared.errors import ModelError
-from workers.engine.fused_norm import fuse_norms
+from workers.engine.faster_modules import replace_modules
 from workers.engine.model_files import model_error
 from workers.engine.model_runner import ModelRunner, vocabulary_of
-from workers.engine.packed_linear import pack
 from workers.engine.scheduler import Piece
 
 _LENGTHS = (12, 8)  # tokens of two sequences; the shorter is a beginning of the longer
@@ -29,9 +28,8 @@ def verified_runner(source: str, model: PreTrainedModel) -> ModelRunner:
     try:
         with torch.inference_mode():
             expected = model(torch.tensor([tokens], device=model.device)).logits[0].float()
-        pack(model)
-        fuse_norms(model)
         runner = ModelRunner(model, blocks=len(_LENGTHS))
+        replace_modules(runner)
         for start in range(0, max(_LENGTHS), _CHUNK):
             pieces = [
                 Piece(str(row), start, min(start + _CHUNK, length - 1), [row], is_last=False)

@@ -23,7 +23,7 @@ def test_where_prompts_cost_nothing_the_limit_holds() -> None:
 
 
 def test_a_prompt_always_gets_on() -> None:
-    assert measured(Pace(512), step_s=0.001, token_s=0.1).budget(rows=8, joining=1) == 32
+    assert measured(Pace(512), step_s=0.001, token_s=0.1).budget(rows=2, joining=1) == 16
 
 
 def test_the_nearest_number_of_rows_is_taken_for_those_never_measured() -> None:

@@ -7,34 +7,34 @@ as PEFT computes them, with c the layer's bias. Everything that does not depend 
 s (and g), `shift` is c - g c. The module stays where it is in the model; only its `forward` is replaced, once,
 which costs a tenth of a microsecond while no row of a batch has an adapter here.
 
-Shapes: n rows of all sequences, i inputs, o outputs, r rank padded with zeros to a multiple of 16 (MKL is half as
-fast at 8), k spans of m rows.
+Shapes: n rows of all sequences, i inputs, o outputs, r rank.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
 import torch
-from torch.nn.functional import pad
 
 from workers.engine.adapters.adapter_files import LoraTensors
+from workers.engine.row_kernels import adapt
 
-_RANK_STEP = 16
-_MOST_STACKED = 8  # spans whose weights are copied side by side
 _COLUMNS = 512  # of the weight at once while its norms are computed
+_NONE = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
     """Of one adapter in one layer, ready to use."""
 
-    a: torch.Tensor  # (i, r)
+    a: torch.Tensor  # (r, i)
     b: torch.Tensor  # (r, o)
     gain: torch.Tensor | None  # (o,); None: LoRA
-    shift: torch.Tensor | None  # (o,); None: LoRA, or a layer without bias
+    shift: torch.Tensor | None  # (o,); None: LoRA
 
     @property
     def size_bytes(self) -> int:
@@ -54,29 +54,30 @@ def prepare(module: Any, tensors: LoraTensors, like: torch.Tensor) -> LayerWeigh
     if tensors.magnitude is not None:
         gain = tensors.magnitude.to(like.device, torch.float32) / _norms(module, a, b, like)
         bias = getattr(module, "bias", None)
-        shift = None if bias is None else ((1 - gain) * bias.float()).to(like.dtype)
+        shift = (torch.zeros_like(gain) if bias is None else (1 - gain) * bias.float()).to(like.dtype)
         b, gain = b * gain[:, None], gain.to(like.dtype)
-    padding = -len(a) % _RANK_STEP
-    padded_a = pad(a.T, (0, padding)).to(like.dtype).contiguous()
-    padded_b = pad(b.T, (0, 0, 0, padding)).to(like.dtype).contiguous()
-    return LayerWeights(padded_a, padded_b, gain, shift)
+    return LayerWeights(a.to(like.dtype).contiguous(), b.T.to(like.dtype).contiguous(), gain, shift)
 
 
 class AdaptedLinear:
-    """Takes over `module.forward`. `module` has in_features and out_features, and returns a tensor of its own."""
+    """Takes over `module.forward`. `module` has in_features and out_features, and returns a tensor of its own.
+
+    `module.adaptation(x, y, column)` changes y in place, for modules that are computed otherwise than by `forward`;
+    it is None while no row of the batch has an adapter here.
+    """
 
     def __init__(self, module: Any) -> None:
         self._forward: Callable[[torch.Tensor], torch.Tensor] = module.forward
+        self._module = module
         self._weights: dict[str, LayerWeights] = {}
-        self._change: Callable[[torch.Tensor, torch.Tensor], None] | None = None
-        self._stacked: tuple[tuple[str | None, ...], _Stack] | None = None
         module.forward = self.forward
+        module.adaptation = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: (..., i), whose rows are those of the spans. Returns (..., o)."""
         y = self._forward(x)
-        if self._change is not None:
-            self._change(x, y)
+        if self._module.adaptation is not None:
+            self._module.adaptation(x, y)
         return y
 
     def put(self, name: str, weights: LayerWeights | None) -> None:
@@ -84,98 +85,55 @@ class AdaptedLinear:
         self._weights.pop(name, None)
         if weights is not None:
             self._weights[name] = weights
-        self._change = self._stacked = None
+        self._module.adaptation = None
 
-    def begin(self, names: Sequence[str | None], lengths: Sequence[int], *, is_lasting: bool) -> None:
-        """Who has how many rows of the next pass, in order. `is_lasting`: as in the last one, so that it pays to copy
-        weights side by side."""
-        used = [place for place, name in enumerate(names) if name in self._weights]
-        if not used:
-            self._change = None
-            return
-        first, stop, rows = used[0], used[-1] + 1, sum(lengths)
-        if 1 < stop - first <= _MOST_STACKED and len(set(lengths[first:stop])) == 1:
-            own = tuple(name if name in self._weights else None for name in names[first:stop])
-            if is_lasting and (self._stacked is None or self._stacked[0] != own):
-                self._stacked = own, _stack_of([None if name is None else self._weights[name] for name in own])
-            if self._stacked is not None and self._stacked[0] == own:
-                self._change = _Equal(self._stacked[1], sum(lengths[:first]), lengths[first], rows).change
-                return
-        parts = [(place, self._weights[name]) for place in used if (name := names[place]) is not None]
-        self._change = _Uneven(parts, list(lengths), rows).change
-
-
-class _Uneven:
-    """Spans of any length: two small products for each, over views."""
-
-    def __init__(self, parts: list[tuple[int, LayerWeights]], lengths: list[int], rows: int) -> None:
-        self._parts = parts
-        self._lengths = lengths
-        self._rows = rows
-
-    def change(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        xs = torch.split_with_sizes(x.reshape(self._rows, x.shape[-1]), self._lengths)
-        ys = torch.split_with_sizes(y.view(self._rows, y.shape[-1]), self._lengths)
-        for place, weights in self._parts:
-            own = ys[place]
-            if weights.gain is not None:
-                own.mul_(weights.gain)
-                if weights.shift is not None:
-                    own.add_(weights.shift)
-            own.addmm_(xs[place].mm(weights.a), weights.b)
+    def begin(self, names: Sequence[str | None], lengths: Sequence[int]) -> None:
+        """Who has how many rows of the next pass, in order."""
+        spans = [
+            _Span(first, stop, self._weights[name])
+            for name, (first, stop) in zip(names, pairwise(accumulate(lengths, initial=0)), strict=True)
+            if name is not None and name in self._weights
+        ]
+        self._module.adaptation = _Adaptation(spans) if spans else None
 
 
 @dataclass(frozen=True, slots=True)
-class _Stack:
-    a: torch.Tensor  # (k, i, r)
-    b: torch.Tensor  # (k, r, o)
-    gain: torch.Tensor | None  # (k, 1, o)
-    shift: torch.Tensor | None  # (k, 1, o)
+class _Span:
+    """Rows of one adapter."""
+
+    first: int
+    stop: int
+    weights: LayerWeights
 
 
-class _Equal:
-    """Spans of one length beside one another: two batched products instead of two for each."""
+class _Adaptation:
+    """Of one pass."""
 
-    def __init__(self, stack: _Stack, first: int, length: int, rows: int) -> None:
-        k, i, _ = stack.a.shape
-        self._stack = stack
-        self._rows = rows
-        self._window = None if k * length == rows else (first, k * length)
-        self._shape_x, self._shape_y = (k, length, i), (k, length, stack.b.shape[2])
+    def __init__(self, spans: list[_Span]) -> None:
+        self._spans = spans
+        like = spans[0].weights.a
+        self._is_compiled = like.is_cpu and like.dtype == torch.float32
+        self._arrays = [_arrays_of(span.weights) for span in spans] if self._is_compiled else []
 
-    def change(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        if self._window is not None:
-            x = x.reshape(self._rows, x.shape[-1]).narrow(0, *self._window)
-            y = y.view(self._rows, y.shape[-1]).narrow(0, *self._window)
-        stack, own = self._stack, y.view(self._shape_y)
-        if stack.gain is not None:
-            own.mul_(stack.gain)
-            if stack.shift is not None:
-                own.add_(stack.shift)
-        own.baddbmm_(torch.bmm(x.reshape(self._shape_x), stack.a), stack.b)
+    def __call__(self, x: torch.Tensor, y: torch.Tensor, column: int = 0) -> None:
+        """x: (..., i); y: (..., at least o), whose columns from `column` on are this layer's output."""
+        xs, ys = x.reshape(-1, x.shape[-1]), y.view(-1, y.shape[-1])
+        if self._is_compiled:
+            rows, into = xs.contiguous().numpy(), ys.numpy()
+            for span, (a, b, gain, shift) in zip(self._spans, self._arrays, strict=True):
+                adapt(rows, span.first, span.stop, a, b, gain, shift, into, column)
+            return
+        for span in self._spans:
+            weights = span.weights
+            own = ys[span.first : span.stop, column : column + weights.b.shape[1]]
+            if weights.gain is not None and weights.shift is not None:
+                own.mul_(weights.gain).add_(weights.shift)
+            own.addmm_(xs[span.first : span.stop].mm(weights.a.T), weights.b)
 
 
-def _stack_of(layers: list[LayerWeights | None]) -> _Stack:
-    """Side by side, each padded to the greatest rank; what changes nothing for spans without an adapter here."""
-    used = [weights for weights in layers if weights is not None]
-    like, rank = used[0].a, max(weights.a.shape[1] for weights in used)
-    (i, _), (_, o) = used[0].a.shape, used[0].b.shape
-    no_a, no_b, no_gain, no_shift = (
-        like.new_zeros(i, rank),
-        like.new_zeros(rank, o),
-        like.new_ones(o),
-        like.new_zeros(o),
-    )
-    a = [no_a if w is None else pad(w.a, (0, rank - w.a.shape[1])) for w in layers]
-    b = [no_b if w is None else pad(w.b, (0, 0, 0, rank - w.b.shape[0])) for w in layers]
-    gains = [no_gain if w is None or w.gain is None else w.gain for w in layers]
-    shifts = [no_shift if w is None or w.shift is None else w.shift for w in layers]
-    return _Stack(
-        torch.stack(a),
-        torch.stack(b),
-        torch.stack(gains)[:, None] if any(w.gain is not None for w in used) else None,
-        torch.stack(shifts)[:, None] if any(w.shift is not None for w in used) else None,
-    )
+def _arrays_of(weights: LayerWeights) -> tuple[Any, Any, Any, Any]:
+    gain, shift = (_NONE if part is None else part.numpy() for part in (weights.gain, weights.shift))
+    return weights.a.numpy(), weights.b.numpy(), gain, shift
 
 
 def _norms(module: Any, a: torch.Tensor, b: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,6 @@ class ServedAdapters:
         self._adapted: dict[str, AdaptedLinear] = {}  # by the module's name
         self._facts: dict[str, AdapterFacts] = {}
         self._spans: tuple[tuple[str | None, int], ...] | None = None
-        self._is_settled = False  # the same spans twice: all that pays only then was done
 
     @torch.inference_mode()
     def load(self, name: str, directory: Path) -> AdapterFacts:
@@ -81,8 +80,7 @@ class ServedAdapters:
         The spans cover T. Raises AdapterUnknown: the spans before it stay.
         """
         asked = tuple(spans)
-        is_lasting = asked == self._spans
-        if is_lasting and self._is_settled:
+        if asked == self._spans:
             return
         for name in {name for name, _ in asked if name is not None}:
             self._known(name)
@@ -93,8 +91,8 @@ class ServedAdapters:
                 names.append(name)
                 lengths.append(length)
         for adapted in self._adapted.values():
-            adapted.begin(names, lengths, is_lasting=is_lasting)
-        self._spans, self._is_settled = asked, is_lasting
+            adapted.begin(names, lengths)
+        self._spans = asked
 
     def _put(self, name: str, layers: dict[str, LayerWeights]) -> None:
         for module, adapted in self._adapted.items():
