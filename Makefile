@@ -93,7 +93,7 @@ lock: ## Resolve the dependencies again and write infra/locks/
 	@infra/locks/resolve.sh $(PYTHON)
 
 .PHONY: audit
-audit: ## Look up known holes in all locked dependencies (needs the network; infra/audit-exceptions.txt)
+audit: ## Look up known holes in all locked dependencies (needs https://pypi.org; ends with an error without it)
 	@infra/locks/audit.sh $(PYTHON)
 
 .PHONY: clean

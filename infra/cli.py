@@ -187,12 +187,14 @@ def _add_users(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--name", required=True, help="as others see it")
     create.add_argument("--role", choices=roles, default=str(AccountRole.USER), help="user, if not given")
     actions.add_parser("list", help="id, made (UTC), role, e-mail and name of each, one a line")
-    role = actions.add_parser("role", help="change what an account may do")
+    role = actions.add_parser("role", help="change what an account may do; its owner logs in again")
     role.add_argument("email", metavar="EMAIL")
     role.add_argument("role", choices=roles)
     reset = actions.add_parser("reset", help="print a one-time link to choose a new password, good for a day")
     reset.add_argument("email", metavar="EMAIL")
-    reset.add_argument("--without-second-step", action="store_true", help="for who lost their phone and their codes")
+    reset.add_argument(
+        "--without-second-step", action="store_true", help="for who lost phone and codes, or did not set it"
+    )
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:

@@ -42,7 +42,7 @@ def show(settings: Settings) -> None:
 
 
 def change_role(settings: Settings, email: str, role: AccountRole) -> None:
-    """Takes effect with the person's next request; prints the account's id. Raises AccountUnknown."""
+    """Takes effect at once, and the person has to log in again; prints the account's id. Raises AccountUnknown."""
     asyncio.run(_change_role(settings, email, role))
 
 
@@ -100,6 +100,7 @@ async def _change_role(settings: Settings, email: str, role: AccountRole) -> Non
         facts = {"before": str(user.role), "after": str(role)}
         await store.audit.append(command_actor(), AuditAction.ROLE_CHANGED, user.id, **facts)
         await store.users.set_role(user.id, role)
+        await store.sessions.revoke_all(user.id)  # those of operators are shorter
     sys.stdout.write(f"{user.id}\n")
 
 

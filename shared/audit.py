@@ -30,6 +30,7 @@ class AuditAction(StrEnum):
     ACCOUNT_DELETED = "account_deleted"  # by its owner: user
     ROLE_CHANGED = "role_changed"  # user; facts: before, after
     RESET_LINK_MADE = "reset_link_made"  # user; facts: second_step (kept, removed)
+    SECOND_STEP_REMOVED = "second_step_removed"  # user; with a new password, by an operator's link
     KEY_MADE = "key_made"  # key; facts: owner, scopes
     KEY_REVOKED = "key_revoked"  # key; facts: owner
     DEAD_REPLAYED = "dead_replayed"  # generation

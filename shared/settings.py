@@ -45,8 +45,18 @@ class WebSettings(_Section):
     host: str = Field(default="127.0.0.1", description="Address the pages are served on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the pages are served on; 0 chooses a free one.")
     secure_cookies: bool = Field(default=False, description="Set true behind https: cookies get the Secure flag.")
-    session_days: int = Field(default=30, ge=1, description="Days until a log-in ends by itself.")
-    session_idle_hours: int = Field(default=168, ge=1, description="Hours without use after which a log-in ends.")
+    session_days: float = Field(
+        default=30.0, ge=0.04, description="Days until a log-in ends by itself; 0.5 for OWASP's 12 hours."
+    )
+    session_idle_hours: float = Field(
+        default=168.0, ge=0.25, description="Hours without use after which a log-in ends; 0.5 for OWASP's 30 minutes."
+    )
+    operator_session_hours: float = Field(
+        default=12.0, ge=0.25, description="Hours until an operator's log-in ends by itself."
+    )
+    operator_idle_minutes: float = Field(
+        default=30.0, ge=15.0, description="Minutes without use after which an operator's log-in ends."
+    )
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[^\s/?#@]+)?$",

@@ -11,7 +11,7 @@ from quart.typing import ResponseReturnValue
 
 from shared.broker.base import Broker
 from shared.errors import ConfigError
-from shared.settings import REFERENCE_MODEL, Settings
+from shared.settings import REFERENCE_MODEL, Settings, WebSettings
 from shared.store import Store
 from shared.topology import CHAT_JOBS, lane
 from web.account.deletion import AccountDeletion
@@ -32,6 +32,7 @@ from web.auth.passwords import LEAST_CHARACTERS, Passwords
 from web.auth.reset_links import ResetLinks
 from web.auth.routes import auth_blueprint
 from web.auth.second_step import SecondStepService
+from web.auth.session_limits import SessionLimit, SessionLimits
 from web.auth.throttling import Throttling, TryLimits
 from web.cancellation import Cancellation
 from web.chat.admission import Admission
@@ -103,8 +104,7 @@ def create_app(
         throttling,
         second_step,
         devices,
-        lifetime=timedelta(days=settings.web.session_days),
-        idle=timedelta(hours=settings.web.session_idle_hours),
+        _session_limits(settings.web),
     )
     outbox = Outbox(mail_server(settings))
     resets = ResetLinks(store, accounts, throttling, devices, outbox, public_url=settings.web.public_url)
@@ -200,6 +200,15 @@ def create_app(
             await outbox.close()
 
     return app
+
+
+def _session_limits(settings: WebSettings) -> SessionLimits:
+    return SessionLimits(
+        people=SessionLimit(timedelta(days=settings.session_days), timedelta(hours=settings.session_idle_hours)),
+        operators=SessionLimit(
+            timedelta(hours=settings.operator_session_hours), timedelta(minutes=settings.operator_idle_minutes)
+        ),
+    )
 
 
 def end_streams(app: Quart) -> None:

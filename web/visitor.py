@@ -34,11 +34,11 @@ class Visitor:
 class Visitors:
     """Reads the cookies of a request and keeps the result for its length."""
 
-    def __init__(self, store: Store, words: dict[str, Words], csrf: Csrf, *, secure: bool, session_days: int) -> None:
+    def __init__(self, store: Store, words: dict[str, Words], csrf: Csrf, *, secure: bool, session_days: float) -> None:
         self._store = store
         self._words = words
         self._csrf = csrf
-        self.session_cookie = Cookie("nunmal_session", secure, session_days * 24 * 3600)
+        self.session_cookie = Cookie("nunmal_session", secure, int(session_days * 24 * 3600))
         self.visitor_cookie = Cookie("nunmal_visitor", secure, _YEAR_S)
         self.device_cookie = Cookie("nunmal_device", secure, _YEAR_S)  # web/auth/known_devices.py
         self.language_cookie = Cookie("nunmal_language", secure, _YEAR_S)

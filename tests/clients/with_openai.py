@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from tests.clients.cases import HELLO, SCHEMA, TALE, Case, Service, is_korean, is_mood, perform, refused
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": HELLO}]
+_ROUNDING = 1e-3  # of a logprob: other rows in a batch round other digits
 _TOO_LONG = [{"role": "user", "content": "가나다라 " * 20_000}]
 
 
@@ -101,6 +102,25 @@ def logprobs_come_with_the_tokens(service: Service) -> None:
     assert all(token.logprob <= 0 and len(token.top_logprobs) == 2 for token in choice.logprobs.content)
 
 
+def a_streams_logprobs_are_those_of_the_whole_answer(service: Service) -> None:
+    asked: dict[str, Any] = {"logprobs": True, "top_logprobs": 2, "seed": 11}
+    with client_of(service) as client:
+        stream = client.chat.completions.create(model=service.model, messages=MESSAGES, stream=True, **asked)
+        choices = [choice for chunk in stream for choice in chunk.choices]
+    whole = _chat(service, **asked).choices[0]
+
+    text = "".join(choice.delta.content or "" for choice in choices)
+    tokens = [token for choice in choices if choice.logprobs for token in choice.logprobs.content or ()]
+    assert text
+    assert b"".join(bytes(token.bytes or ()) for token in tokens).decode() == text == whole.message.content
+    assert len({choice.finish_reason for choice in choices}) == 2  # more than one chunk, and the end
+    assert len(tokens) == len(whole.logprobs.content)
+    for streamed, token in zip(tokens, whole.logprobs.content, strict=True):
+        assert streamed.token == token.token
+        assert abs(streamed.logprob - token.logprob) < _ROUNDING
+        assert [other.token for other in streamed.top_logprobs] == [other.token for other in token.top_logprobs]
+
+
 def raw_text_is_continued(service: Service) -> None:
     with client_of(service) as client:
         asked: dict[str, Any] = {"model": service.model, "prompt": TALE, "max_tokens": 8, "seed": 1}
@@ -151,6 +171,7 @@ CASES: tuple[Case, ...] = (
     a_limit_of_tokens_is_told_as_the_reason,
     a_schema_is_kept_and_the_json_is_compact,
     logprobs_come_with_the_tokens,
+    a_streams_logprobs_are_those_of_the_whole_answer,
     raw_text_is_continued,
     errors_have_their_types,
     a_wrong_key_is_an_authentication_error,

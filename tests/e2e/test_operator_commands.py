@@ -9,6 +9,7 @@ import re
 import select
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -166,10 +167,13 @@ async def test_accounts_are_listed_one_a_line(commands: Commands, store: Store) 
 
 
 async def test_a_role_changes_by_command(commands: Commands, store: Store) -> None:
+    """And its owner logs in again: an operator's log-in is shorter."""
     user_id = await _account(store)
+    await store.sessions.create("token", user_id, timedelta(days=30))
 
     assert await commands.printed("users", "role", "jiu@example.com", "operator") == user_id
 
+    assert await store.sessions.user_id("token") is None
     user = await store.users.get(user_id)
     assert user is not None
     assert user.role is AccountRole.OPERATOR

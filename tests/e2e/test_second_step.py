@@ -48,4 +48,4 @@ async def test_enrolment_and_log_in_with_a_code_and_with_a_recovery_code(person:
         await person.get_by_role("button", name="로그인").click()
         await person.wait_for_url("**/chat")
         await person.goto(f"{site.url}/account")
-        await expect(person.get_by_text(f"복구 코드 {left}개 남음")).to_be_visible()
+        await expect(person.get_by_text(f"복구 코드가 {left}개 남았어요")).to_be_visible()

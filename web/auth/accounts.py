@@ -27,6 +27,7 @@ from web.auth.guessable import is_guessable
 from web.auth.known_devices import KnownDevices
 from web.auth.passwords import MOST_BYTES, Passwords, check_bytes, check_length
 from web.auth.second_step import SecondStepService
+from web.auth.session_limits import SessionLimits
 from web.auth.throttling import SIGN_UP, Throttling
 from web.forms import tidy
 from web.security_log import SecurityEvent, note
@@ -71,17 +72,14 @@ class Accounts:
         throttling: Throttling,
         second_step: SecondStepService,
         devices: KnownDevices,
-        *,
-        lifetime: timedelta,
-        idle: timedelta,
+        session_limits: SessionLimits,
     ) -> None:
         self._store = store
         self._passwords = passwords
         self._throttling = throttling
         self._second_step = second_step
         self._devices = devices
-        self._lifetime = lifetime
-        self._idle = idle
+        self._session_limits = session_limits
 
     async def sign_up(self, email: str, name: str, password: str, client: Client) -> User:
         """Raises EmailInvalid, EmailTaken, NameInvalid, TooManyTries, and what new_password raises."""
@@ -129,9 +127,9 @@ class Accounts:
 
     async def open_session(self, user: User, replacing: str, client: Client) -> str:
         """A new session token; the one the browser came with (`replacing`) is worth nothing from now on."""
-        token = new_token(user.id)
+        token, limit = new_token(user.id), self._session_limits.of(user.role)
         await self._store.sessions.create(
-            token, user.id, self._lifetime, idle=self._idle, user_agent=client.user_agent, address=client.address
+            token, user.id, limit.lifetime, idle=limit.idle, user_agent=client.user_agent, address=client.address
         )
         if replacing:
             await self._store.sessions.revoke(replacing)

@@ -2,12 +2,16 @@
 
 Who asks gets the same answer in the same time, whether there is such an account or not: all that depends on it happens
 in the background.
+
+A second step stays: reading somebody's mail is one factor. An account may have one that its owner did not set (a
+stranger registered the address, or knew the password); only an operator's link removes it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from shared.audit import AuditAction
 from shared.chat import User
@@ -23,6 +27,14 @@ from web.words import Words
 
 _LIFETIME = timedelta(minutes=30)
 _TRIES = "reset"
+
+
+class SecondStepAfter(StrEnum):
+    """What becomes of the account's second step when the link is used."""
+
+    NONE = "none"  # there is none
+    KEPT = "kept"  # it is asked for as before
+    REMOVED = "removed"  # only an operator gives such links
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +82,11 @@ class ResetLinks:
 
         self._outbox.post(letter)
 
-    async def check(self, token: str) -> None:
-        """Raises LinkEnded. The link stays good."""
-        await self._open(token)
+    async def check(self, token: str) -> SecondStepAfter:
+        """What the link will do. Raises LinkEnded. The link stays good."""
+        return await self._effect(await self._open(token))
 
-    async def choose(self, token: str, password: str, words: Words) -> None:
+    async def choose(self, token: str, password: str, words: Words) -> SecondStepAfter:
         """Set the new password, end all sessions, revoke all API keys and tell the account's owner, once.
 
         The keys too: whoever had the account before may have made them, and would keep it by them.
@@ -85,12 +97,21 @@ class ResetLinks:
         password = new_password(password, own=(opened.user.email, opened.user.name))
         if await self._store.resets.use(token) is None:
             raise LinkEnded
-        if opened.reset.without_second_step:
+        effect = await self._effect(opened)
+        if effect is SecondStepAfter.REMOVED:
+            await self._store.audit.append(opened.user.id, AuditAction.SECOND_STEP_REMOVED, opened.user.id)
             await self._store.second_steps.switch_off(opened.user.id)
         await self._accounts.set_password(opened.user, password)
         await self._accounts.end_all_sessions(opened.user)
         await self._revoke_keys(opened.user)
-        self._letters.tell(opened.user, words, words("mail.notice_reset"))
+        is_removed = effect is SecondStepAfter.REMOVED
+        self._letters.tell(opened.user, words, words("mail.notice_reset_off" if is_removed else "mail.notice_reset"))
+        return effect
+
+    async def _effect(self, opened: _Opened) -> SecondStepAfter:
+        if not await self._store.second_steps.is_on(opened.user.id):
+            return SecondStepAfter.NONE
+        return SecondStepAfter.REMOVED if opened.reset.without_second_step else SecondStepAfter.KEPT
 
     async def _revoke_keys(self, user: User) -> None:
         for key in await self._store.keys.of_user(user.id):

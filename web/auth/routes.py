@@ -10,13 +10,19 @@ from shared.errors import AccessError, CodeWrong, InputError, LimitReached, Link
 from web.auth.accounts import Accounts
 from web.auth.clients import Clients
 from web.auth.form_page import form_page
-from web.auth.reset_links import ResetLinks
+from web.auth.reset_links import ResetLinks, SecondStepAfter
 from web.forms import Form, local_path, query_value
 from web.security import Cookie
 from web.visitor import Visitors
 
 _HOME = "/chat"
 _HALF_WAY_S = 300
+_RESET_WORDS = {
+    SecondStepAfter.NONE: "reset.done",
+    SecondStepAfter.KEPT: "reset.done_kept",
+    SecondStepAfter.REMOVED: "reset.done_removed",
+}
+_DONE = {f"reset-{effect}": key for effect, key in _RESET_WORDS.items()}
 _REFUSED = (InputError, AccessError, LimitReached)
 
 
@@ -62,8 +68,9 @@ def auth_blueprint(
         path = local_path(query_value(request, "next"))
         if visitors.current().user:
             return redirect(path or _HOME, 303)
-        is_reset = query_value(request, "done") == "reset"
-        return await form_page(visitors, "login.html", Form(next=path), is_reset=is_reset)
+        key = _DONE.get(query_value(request, "done"))
+        done = visitors.current().words(key) if key else ""
+        return await form_page(visitors, "login.html", Form(next=path), done=done)
 
     @blueprint.post("/login")
     async def login() -> ResponseReturnValue:
@@ -125,17 +132,18 @@ def auth_blueprint(
 
     @blueprint.get("/reset/<token>")
     async def choose_page(token: str) -> ResponseReturnValue:
-        await resets.check(token)
-        return await form_page(visitors, "reset_choose.html", Form(), token=token)
+        effect = await resets.check(token)
+        return await form_page(visitors, "reset_choose.html", Form(), token=token, second_step=effect)
 
     @blueprint.post("/reset/<token>")
     async def choose(token: str) -> ResponseReturnValue:
         form = await visitors.checked_form()
         try:
-            await resets.choose(token, form["password"], visitors.current().words)
+            effect = await resets.choose(token, form["password"], visitors.current().words)
         except InputError as error:
-            return await form_page(visitors, "reset_choose.html", form, error, token=token)
-        response = _redirect("/login?done=reset")
+            effect = await resets.check(token)
+            return await form_page(visitors, "reset_choose.html", form, error, token=token, second_step=effect)
+        response = _redirect(f"/login?done=reset-{effect}")
         visitors.session_cookie.forget(response)
         return response
 

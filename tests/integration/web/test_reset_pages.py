@@ -12,6 +12,8 @@ import pytest
 from quart import Quart
 
 from shared.broker.memory import MemoryBroker
+from shared.chat import User
+from shared.errors import StoreUnavailable
 from shared.store import Store
 from tests.smtp_server import SmtpServer, smtp_server, tls_contexts
 from tests.web_visitor import PASSWORD, WebVisitor, web_settings
@@ -79,7 +81,7 @@ async def test_a_letter_leads_to_a_new_password_and_ends_all_sessions(mail_app: 
     path = re.findall(rf"{_SITE}(/reset/\S+)", letter.get_content())[0]
 
     assert status == 200
-    assert "가입된 이메일이라면 곧 편지가 도착해요." in page
+    assert "가입된 이메일이라면 곧 메일이 도착해요." in page
     assert (letter["To"], letter["From"], letter["Subject"]) == (
         email,
         "nunmal@nunmal.example",
@@ -248,21 +250,99 @@ async def test_a_link_of_an_account_that_is_gone_or_too_old_is_unknown(app: Quar
     for token in (*tokens, "nonsense"):
         visitor = WebVisitor(app)
         assert (await visitor.get(f"/reset/{token}")).status_code == 404
-        assert "이미 썼거나 시간이 지난 주소예요." in visitor.page
+        assert "이미 썼거나 시간이 지난 링크예요." in visitor.page
 
 
-async def test_an_operators_link_can_switch_a_lost_second_step_off(app: Quart, store: Store) -> None:
-    email = await WebVisitor(app).sign_up()
-    user = await store.users.by_email(email)
+async def _with_second_step(app: Quart, store: Store) -> tuple[User, list[str]]:
+    """An account and its recovery codes."""
+    person = WebVisitor(app)
+    user = await store.users.by_email(await person.sign_up())
     assert user is not None
-    await store.second_steps.switch_on(user.id, "sealed", 1, ["code"])
+    return user, await person.switch_on_second_step()
 
-    kept = await store.resets.create(user.id, timedelta(hours=1))
-    await _choose(app, f"/reset/{kept}")
+
+async def test_a_letter_keeps_the_second_step_and_says_what_to_do_with_a_strangers(
+    mail_app: Quart, store: Store, smtp: SmtpServer
+) -> None:
+    user, codes = await _with_second_step(mail_app, store)
+    await smtp.letter()
+    await _ask(mail_app, user.email)
+    path = await _link(smtp)
+    page = WebVisitor(mail_app)
+    await page.get(path)
+    for sentence in ("로그인할 때 인증 코드나 복구 코드가 필요해요", "직접 켜지 않으셨다면, 운영자에게"):
+        assert sentence in page.page
+
+    _, location, visitor = await _choose(mail_app, path)
+
+    await visitor.get(location)
+    assert "2단계 인증은 그대로예요" in visitor.page
+    assert (await visitor.post("/login", email=user.email, password=_NEW)).status_code == 200
+    assert "직접 켜지 않으셨다면, 운영자에게" in visitor.page
+    assert (await visitor.client.get("/chat")).status_code == 303
+    assert (await visitor.post("/login/code", code=codes[0])).status_code == 303
+    assert (await visitor.client.get("/chat")).status_code == 200
+    assert not await store.audit.last(10)
+
+
+async def test_an_operators_link_can_switch_a_lost_second_step_off(
+    mail_app: Quart, store: Store, smtp: SmtpServer
+) -> None:
+    """Or one that somebody else set: recorded, told on the page before and after, and in a letter."""
+    user, _ = await _with_second_step(mail_app, store)
+    await smtp.letter()
+    path = f"/reset/{await store.resets.create(user.id, timedelta(hours=1), without_second_step=True)}"
+    page = WebVisitor(mail_app)
+    await page.get(path)
+    assert "2단계 인증도 함께 꺼져요" in page.page
+    assert (await _choose(mail_app, path, "짧아요"))[0] == 422
     assert await store.second_steps.is_on(user.id)
-    both = await store.resets.create(user.id, timedelta(hours=1), without_second_step=True)
-    await _choose(app, f"/reset/{both}")
-    assert not await store.second_steps.is_on(user.id)
+
+    _, location, visitor = await _choose(mail_app, path)
+
+    await visitor.get(location)
+    assert "2단계 인증을 껐어요" in visitor.page
+    assert "2단계 인증이 꺼졌어요" in (await smtp.letter()).get_content()
+    (record,) = await store.audit.last(10)
+    assert (record["actor"], record["action"], record["target"]) == (user.id, "second_step_removed", user.id)
+    assert await _log_in(mail_app, user.email, _NEW) == 303
+
+
+async def test_an_operators_link_of_the_plain_kind_keeps_it(app: Quart, store: Store) -> None:
+    user, _ = await _with_second_step(app, store)
+
+    await _choose(app, f"/reset/{await store.resets.create(user.id, timedelta(hours=1))}")
+
+    assert await store.second_steps.is_on(user.id)
+
+
+async def test_no_page_speaks_of_a_second_step_that_is_not_there(app: Quart, store: Store) -> None:
+    user = await store.users.by_email(await WebVisitor(app).sign_up())
+    assert user is not None
+    path = f"/reset/{await store.resets.create(user.id, timedelta(hours=1), without_second_step=True)}"
+    page = WebVisitor(app)
+    await page.get(path)
+    _, location, after = await _choose(app, path)
+    await after.get(location)
+
+    assert "새 비밀번호로 로그인해 주세요" in after.page
+    assert "2단계" not in page.page + after.page
+    assert not await store.audit.last(10)
+
+
+async def test_a_second_step_that_cannot_be_accounted_for_stays(
+    app: Quart, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, _ = await _with_second_step(app, store)
+    path = f"/reset/{await store.resets.create(user.id, timedelta(hours=1), without_second_step=True)}"
+
+    async def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(store.audit, "append", away)
+
+    assert (await _choose(app, path))[0] == 503
+    assert await store.second_steps.is_on(user.id)
 
 
 async def test_a_new_password_by_link_lets_a_locked_out_owner_in(app: Quart, store: Store) -> None:

@@ -107,7 +107,7 @@ async def test_ten_recovery_codes_are_shown_once_and_nothing_is_stored_in_clear(
     assert len(set(owner.codes)) == 10
     await owner.visitor.get("/account/second-step")
     assert not any(code in owner.visitor.page for code in owner.codes)
-    assert "복구 코드 10개 남음" in owner.visitor.page
+    assert "복구 코드가 10개 남았어요" in owner.visitor.page
 
     rows = repr(await store.second_steps._steps.find({}).to_list(None))
     rows += repr(await store.second_steps._codes.find({}).to_list(None))
@@ -164,7 +164,7 @@ async def test_a_recovery_code_works_once_however_it_is_typed(app: Quart, owner:
     assert (await first.post("/login/code", code=typed)).status_code == 303
     assert (await second.post("/login/code", code=owner.codes[3])).status_code == 403
     await first.get("/account")
-    assert "복구 코드 9개 남음" in first.page
+    assert "복구 코드가 9개 남았어요" in first.page
 
 
 async def test_codes_of_one_account_are_worth_nothing_for_another(app: Quart, owner: Owner) -> None:
@@ -292,4 +292,4 @@ async def test_it_is_not_switched_on_over_another_one(owner: Owner) -> None:
     response = await owner.visitor.post("/account/second-step/on", code=code, enrolment=owner.enrolment)
     assert response.status_code == 409
     await owner.visitor.get("/account/second-step")
-    assert "복구 코드 10개 남음" in owner.visitor.page
+    assert "복구 코드가 10개 남았어요" in owner.visitor.page

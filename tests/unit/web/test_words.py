@@ -60,6 +60,12 @@ def test_the_sentence_about_long_passwords_counts_in_syllables() -> None:
     assert "24" in sentence
 
 
+@pytest.mark.parametrize("key", ["api.prompt_too_long", "error.context_length_exceeded"])
+def test_a_prompt_that_is_too_long_is_told_in_the_words_that_clients_look_for(key: str) -> None:
+    """LiteLLM knows OpenAI's sentence, not the code."""
+    assert _WORDS["en"]._sentences[key].startswith("This model's maximum context length is ")
+
+
 @pytest.mark.parametrize("code", [None, "made_up"])
 def test_an_unknown_code_reads_as_an_internal_error(code: str | None) -> None:
     assert _WORDS["ko"].explain_code(code, {}) == _WORDS["ko"]("error.internal")
