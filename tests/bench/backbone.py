@@ -1,6 +1,6 @@
 """`make bench-backbone`: what the way through web, RabbitMQ and worker costs. Writes build/bench/backbone.json.
 
-    python -m tests.bench.backbone [--parts path messages first_text streams] [--rounds 3] [--samples 200]
+    python -m tests.bench.backbone [--parts path messages first_text failover stop streams] [--rounds 3] [--samples 200]
 
 Parts that are not asked for keep what the file had. BENCHMARKS.md says what the figures mean.
 """
@@ -17,14 +17,14 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import first_text, path, streams
+from tests.bench import first_text, handover, path, streams
 from tests.bench.circumstances import circumstances
 from tests.bench.processes import Cores, pinned
 from tests.bench.site import running_site
 from tests.service import ROOT
 
 OUTPUT = ROOT / "build" / "bench" / "backbone.json"
-PARTS = ("path", "messages", "first_text", "streams")
+PARTS = ("path", "messages", "first_text", "failover", "stop", "streams")
 _IDLE, _LIVE = 5000, 200
 
 
@@ -39,6 +39,10 @@ async def _measure(part: str, options: argparse.Namespace, cores: Cores) -> dict
                     return await path.count_messages(site, tokens=options.tokens)
                 case "first_text":
                     return await first_text.measure(site, samples=options.samples)
+                case "failover":
+                    return await handover.measure_failover(site)
+                case "stop":
+                    return await handover.measure_stop(site, samples=options.samples)
                 case _:
                     return await streams.measure(site, idle=_IDLE, live=_LIVE, seconds=15)
 
@@ -70,6 +74,8 @@ _FIGURES = (
     "path_over_engine_32",
     "added_ttft_ms",
     "broker_messages_per_1000_tokens",
+    "failover_50_s",
+    "stop_to_next_ms",
     "kib_per_idle_stream",
     "streams_held",
     "live_delay_ms",

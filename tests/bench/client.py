@@ -21,6 +21,7 @@ class Event:
 
     name: str
     data: dict[str, Any]
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,12 @@ class Session:
     async def ask(self, message: str) -> str:
         """Ask a first question; returns its id, which is also its conversation's."""
         generation_id = new_id()
-        form = {"message": message, "generation_id": generation_id, "csrf_token": self.csrf_token}
-        body = urlencode(form).encode()
-        headers = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
-        async with self._request(f"POST /chat HTTP/1.1\r\n{headers}", body) as (status, _reader):
-            if status != 303:
-                raise RuntimeError(f"the question was refused with {status}")
+        await self._post("/chat", message=message, generation_id=generation_id)
         return generation_id
+
+    async def stop(self, conversation_id: str) -> None:
+        """The conversation's last answer."""
+        await self._post(f"/chat/{conversation_id}/stop")
 
     async def events(self, generation_id: str, conversation_id: str = "") -> AsyncGenerator[Event, None]:
         """All events of one answer's stream, comments too, until the server ends it."""
@@ -55,6 +55,13 @@ class Session:
                 while (end := buffer.find(_EVENT_END)) >= 0:
                     event, buffer = buffer[:end], buffer[end + 2 :]
                     yield _event(event)
+
+    async def _post(self, path: str, **form: str) -> None:
+        body = urlencode(form | {"csrf_token": self.csrf_token}).encode()
+        headers = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
+        async with self._request(f"POST {path} HTTP/1.1\r\n{headers}", body) as (status, _reader):
+            if status != 303:
+                raise RuntimeError(f"{path} was refused with {status}")
 
     @contextlib.asynccontextmanager
     async def _request(self, head: str, body: bytes = b"") -> AsyncIterator[tuple[int, asyncio.StreamReader]]:
@@ -75,4 +82,5 @@ class Session:
 def _event(lines: bytes) -> Event:
     fields = dict(line.split(b": ", 1) for line in lines.split(b"\n") if b": " in line)
     data = fields.get(b"data")
-    return Event(fields.get(b"event", b"").decode(), json.loads(data) if data else {})
+    told = json.loads(data) if data else {}
+    return Event(fields.get(b"event", b"").decode(), told, fields.get(b"id", b"").decode())

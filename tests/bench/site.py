@@ -102,11 +102,11 @@ class Site:
             yield Web(address, pid)
 
     @contextlib.contextmanager
-    def worker(self, *, max_new_tokens: int, is_engine_apart: bool = True) -> Iterator[WorkerPids]:
+    def worker(self, *, max_new_tokens: int, slots: int = 32, is_engine_apart: bool = True) -> Iterator[WorkerPids]:
         """A worker whose answers have that many tokens. Its engine's process is on the engine's core; so is the worker
         itself unless they are apart."""
-        environment = self.environment | {"NUNMAL_WORKER__MAX_NEW_TOKENS": str(max_new_tokens)}
-        with pinned({self.cores.engine}), Process("worker", **environment) as process:
+        sizes = {"NUNMAL_WORKER__MAX_NEW_TOKENS": str(max_new_tokens), "NUNMAL_WORKER__SLOTS": str(slots)}
+        with pinned({self.cores.engine}), Process("worker", **self.environment, **sizes) as process:
             process.wait_ready(120)
             (engine,) = set(process.members()) - {process.pid}
             if is_engine_apart:
