@@ -66,7 +66,8 @@ def test_compose_sets_only_settings_that_exist() -> None:
     for service in services.values():
         environment = {name: value for name, value in service.get("environment", {}).items() if name[:7] == "NUNMAL_"}
         load_settings({name: _DEFAULT.sub(r"\1", value) for name, value in environment.items() if value is not None})
-    assert services["worker"]["networks"] == ["inside"], "workers have no way out"
+    ways_out = {name for name, service in services.items() if "outside" in service["networks"]}
+    assert ways_out == {"web", "worker-upstream"}, "workers have no way out but to a server that runs the model"
 
 
 def test_compose_passes_everything_on_that_pages_and_letters_need() -> None:
@@ -92,7 +93,7 @@ def test_the_image_has_the_rooms_that_run_and_no_other() -> None:
 def test_containers_have_no_rights_they_do_not_need() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 
-    for name in ("web", "worker", "worker-gpu", "commands"):
+    for name in ("web", "worker", "worker-gpu", "worker-upstream", "commands"):
         assert services[name]["cap_drop"] == ["ALL"]
         assert services[name]["security_opt"] == ["no-new-privileges:true"]
 
