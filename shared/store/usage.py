@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
+from pymongo import UpdateOne
+
 from shared.store.connection import Collection, translated
 
 SEOUL = timezone(timedelta(hours=9), "Asia/Seoul")  # no daylight saving time since 1988
@@ -34,10 +36,15 @@ class Usage:
     @translated
     async def add(self, user_id: str, tokens: int, at: datetime) -> None:
         """Count `tokens` at the moment `at` (aware)."""
-        for begin in (minute_of(at), day_of(at)):
-            key = _key(user_id, begin)
-            update = {"$inc": {"tokens": tokens}, "$setOnInsert": {"begun_at": begin.timestamp()}}
-            await self._counts.update_one({"_id": key}, update, upsert=True)
+        updates = [
+            UpdateOne(
+                {"_id": _key(user_id, begin)},
+                {"$inc": {"tokens": tokens}, "$setOnInsert": {"begun_at": begin.timestamp()}},
+                upsert=True,
+            )
+            for begin in (minute_of(at), day_of(at))
+        ]
+        await self._counts.bulk_write(updates, ordered=False)
 
     @translated
     async def of(self, user_id: str, at: datetime) -> UsedTokens:
