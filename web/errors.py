@@ -55,6 +55,12 @@ _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
     (LimitReached, 429),
     (ServiceError, 503),
 )
+_HOME = "/", "page.home"
+_WAYS_ON: dict[type[NunmalError], tuple[str, str]] = {  # the way on that its page offers: a path, and what to call it
+    LoginRequired: ("/login", "login.submit"),
+    LoginFailed: ("/login", "login.submit"),
+    LinkEnded: ("/reset", "reset.submit"),
+}
 _EXPLAINED = frozenset({400, 404, 405, 408, 413, 503})
 
 
@@ -81,9 +87,12 @@ class Machines(Protocol):
 def register_errors(app: Quart, visitors: Visitors, machines: Machines) -> None:
     """Pages for every error that no route handled itself; for programs, what `machines` says."""
 
-    async def page(status: int, sentence: str) -> Response:
-        title = visitors.current().words("page.missing" if status == 404 else "page.error")
-        body = await render_template("error.html", status=status, title=title, sentence=sentence)
+    async def page(status: int, sentence: str, way_on: tuple[str, str] = _HOME) -> Response:
+        words = visitors.current().words
+        title, (path, key) = words("page.missing" if status == 404 else "page.error"), way_on
+        body = await render_template(
+            "error.html", status=status, title=title, sentence=sentence, path=path, link=words(key)
+        )
         return Response(body, status=status, content_type="text/html; charset=utf-8")
 
     async def on_nunmal_error(error: NunmalError) -> ResponseReturnValue:
@@ -95,7 +104,8 @@ def register_errors(app: Quart, visitors: Visitors, machines: Machines) -> None:
         if status == 500:
             log.error("request_failed", exc_info=error)
             return await page(500, words("error.internal"))
-        response = await page(status, words.explain(error))
+        way_on = next((way for kind, way in _WAYS_ON.items() if isinstance(error, kind)), _HOME)
+        response = await page(status, words.explain(error), way_on)
         add_retry_after(response, error)
         return response
 

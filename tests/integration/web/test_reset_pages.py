@@ -174,6 +174,8 @@ async def test_the_others_of_several_links_end_with_the_first_that_is_used(mail_
         paths.append(await _link(smtp))
 
     assert [(await _choose(mail_app, path))[0] for path in paths] == [303, 404]
+    page = await (await WebVisitor(mail_app).get(paths[1])).get_data(as_text=True)
+    assert 'href="/reset">' in page  # to ask for another
 
 
 @pytest.mark.parametrize("email", ["", "nothing", "a@b.kr\r\nBcc: c@d.kr", "a b@c.kr"])
