@@ -270,6 +270,12 @@ class SchemaUnsupported(GenerationError):
     code = "schema_unsupported"
 
 
+class PicturesUnsupported(GenerationError):
+    """The model has no eyes."""
+
+    code = "pictures_unsupported"
+
+
 class AdapterUnknown(GenerationError):
     """Facts: adapter (no adapter of this name is loaded)."""
 

@@ -118,7 +118,9 @@ class WorkerSettings(_Section):
         default=512, ge=1, description="Most prompt tokens of one step; fewer beside running answers."
     )
     frame_ms: int = Field(
-        default=20, ge=1, description="Milliseconds for which later tokens are gathered into one frame."
+        default=20,
+        ge=1,
+        description="Milliseconds for which later tokens are gathered into one frame; more if many answers run.",
     )
     checkpoint_s: float = Field(default=1.0, gt=0, description="Seconds between two checkpoints of a running answer.")
     heartbeat_s: float = Field(default=0.5, gt=0, description="Seconds between two heartbeats of a worker.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -52,10 +53,50 @@ FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
 }
 
 
+PLACEHOLDER = 3  # the token id that stands for a vector of a picture
+PICTURE_SIZE = 16  # pixels
+_EYES: dict[str, Any] = {
+    "hidden_size": 24,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": PICTURE_SIZE,
+    "patch_size": 4,
+}
+_SIGLIP: dict[str, Any] = {
+    "vision_config": transformers.SiglipVisionConfig(**_EYES),
+    "vision_feature_layer": -1,
+    "vision_feature_select_strategy": "full",
+}
+_CLIP: dict[str, Any] = {
+    "vision_config": transformers.CLIPVisionConfig(**_EYES),
+    "vision_feature_layer": -2,
+    "vision_feature_select_strategy": "default",
+}
+
+FAMILIES_WITH_EYES: dict[str, dict[str, Any]] = {
+    "Siglip-Llama": _SIGLIP | {"text_config": transformers.LlamaConfig(**GROUPED)},
+    "CLIP-GPTNeoX": _CLIP | {"text_config": transformers.GPTNeoXConfig(**_SHAPE)},
+    "Siglip-Qwen3": _SIGLIP | {"text_config": transformers.Qwen3Config(**GROUPED, head_dim=12)},
+}
+
+
 def tiny_model(family: str = "Llama", seed: int = 0) -> PreTrainedModel:
     """Random weights, large enough for the likeliest token to stand out; float32, ready to generate."""
     torch.manual_seed(seed)
-    model = FAMILIES[family]()
+    return _ready(FAMILIES[family]())
+
+
+def tiny_model_with_eyes(family: str = "Siglip-Llama", seed: int = 0) -> PreTrainedModel:
+    """A picture becomes 16 vectors."""
+    torch.manual_seed(seed)
+    options = copy.deepcopy(FAMILIES_WITH_EYES[family])
+    return _ready(
+        transformers.LlavaForConditionalGeneration(transformers.LlavaConfig(**options, image_token_index=PLACEHOLDER))
+    )
+
+
+def _ready(model: PreTrainedModel) -> PreTrainedModel:
     with torch.no_grad():
         for weights in model.parameters():
             if weights.dim() > 1:

@@ -1,8 +1,8 @@
 """Frames out: every stream's new text to every web node that shows it, gathered into one message per node.
 
-The first text of an answer leaves at once; later text waits up to `frame_ms` for company. Text that could not be sent
-because the broker is away is sent when it is back, from where each node was. Only the one task in `run` sends
-frames, so they arrive in order.
+The first text of an answer leaves at once; later text waits for company, for `frame_ms` or longer (`gathering_s`).
+Text that could not be sent because the broker is away is sent when it is back, from where each node was. Only the one
+task in `run` sends frames, so they arrive in order.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _RETRY_S = 0.2
 _SEND_TIMEOUT_S = 5.0
 _FLUSH_TIMEOUT_S = 2.0
+_PER_STREAM_S = 0.0015  # what a piece costs a web node, its broker and its browser, a few times over
+_LONGEST_S = 0.1  # ten pieces a second still flow
 
 
 class AnswerStream:
@@ -96,11 +98,16 @@ class AnswerStream:
             self._asked.discard(node_id)
 
 
+def gathering_s(frame_s: float, streams: int) -> float:
+    """Seconds for which later text of so many answers is gathered: what is sent a second stays bounded."""
+    return max(frame_s, min(_PER_STREAM_S * streams, _LONGEST_S))
+
+
 class Publisher:
     """`run` must run as a task while streams are open."""
 
     def __init__(self, broker: Broker, worker_id: str, frame_s: float) -> None:
-        """`frame_s`: seconds for which later text is gathered."""
+        """`frame_s`: seconds for which later text is gathered at least."""
         self._broker = broker
         self._worker_id = worker_id
         self._frame_s = frame_s
@@ -157,7 +164,7 @@ class Publisher:
             await self._has_news.wait()
             if not self._is_urgent.is_set():
                 try:
-                    async with asyncio.timeout(self._frame_s):
+                    async with asyncio.timeout(gathering_s(self._frame_s, len(self._streams))):
                         await self._is_urgent.wait()
                 except TimeoutError:
                     pass

@@ -11,10 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.errors import AdapterRefused, AdapterUnknown, GenerationError, PromptTooLong, SchemaUnsupported
+from shared.errors import (
+    AdapterRefused,
+    AdapterUnknown,
+    GenerationError,
+    PicturesUnsupported,
+    PromptTooLong,
+    SchemaUnsupported,
+)
 from tests.scripted_engine import ScriptedEngine
 from tests.tiny_models import tiny_model
-from workers.engine.base import Engine, Mask, Request, TokenEvent
+from workers.engine.base import Engine, Mask, Picture, Request, TokenEvent
 from workers.engine.facts import ModelFacts
 from workers.engine.model_runner import ModelRunner
 from workers.engine.transformers_engine import TransformersEngine
@@ -81,6 +88,16 @@ class EngineContract:
 
         assert len(tokens(events)) == 5
         assert [event.finish_reason for event in events] == [None] * 4 + ["length"]
+
+    async def test_without_eyes_a_picture_is_refused_and_the_others_go_on(self, engine: Engine) -> None:
+        picture = Picture("a picture", np.zeros((3, 2, 2), np.float32))
+
+        refused, answered = await asyncio.gather(
+            events_of(engine, request("shows", pictures=(picture,))), events_of(engine, request("asks"))
+        )
+
+        assert isinstance(refused[-1].error, PicturesUnsupported)
+        assert len(tokens(answered)) == 8
 
     async def test_the_same_request_gives_the_same_tokens(self, engine: Engine) -> None:
         first = await events_of(engine, request(temperature=0.9))

@@ -8,13 +8,24 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, BertLMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import BertConfig, BertLMHeadModel, LlamaConfig, LlamaForCausalLM, LlavaForConditionalGeneration
 
 from shared.chat import SamplingParams
 from shared.errors import ConfigError, ModelError
 from shared.prompting import FALLBACK_STOP
-from tests.tiny_models import CONTEXT_LENGTH, END, FAMILIES, VOCABULARY, save_tiny_model, tiny_tokenizer
+from tests.tiny_models import (
+    CONTEXT_LENGTH,
+    END,
+    FAMILIES,
+    PICTURE_SIZE,
+    PLACEHOLDER,
+    VOCABULARY,
+    save_tiny_model,
+    tiny_model_with_eyes,
+    tiny_tokenizer,
+)
 from workers.engine import numerics
+from workers.engine.facts import PictureFacts
 from workers.engine.model_loader import LoadedModel, load
 from workers.engine.numerics import choose_numerics
 from workers.engine.sampling_defaults import SamplingDefaults
@@ -84,6 +95,28 @@ def test_the_digest_names_weights_tokenizer_and_template(tmp_path: Path) -> None
 
     assert digests[0] == digests[1] != digests[2]
     assert open_directory(same).facts.digest != digests[0]
+
+
+def test_a_model_with_eyes_says_how_it_is_shown_pictures(tmp_path: Path) -> None:
+    tiny_model_with_eyes("CLIP-GPTNeoX").save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+
+    loaded = load(str(tmp_path), device="cpu", dtype="float32", max_new_tokens=8)
+
+    assert loaded.facts.pictures == PictureFacts(PLACEHOLDER, 16, PICTURE_SIZE, PICTURE_SIZE)
+    assert loaded.facts.vocabulary == VOCABULARY
+    assert loaded.facts.context_length == CONTEXT_LENGTH
+
+
+def test_eyes_that_want_more_than_pixels_are_left_unused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(model: object, pixel_values: torch.Tensor, **_: object) -> None:
+        raise TypeError("grid is missing")
+
+    monkeypatch.setattr(LlavaForConditionalGeneration, "get_image_features", refusing)
+    tiny_model_with_eyes().save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+
+    assert load(str(tmp_path), device="cpu", dtype="float32", max_new_tokens=8).facts.pictures is None
 
 
 def test_a_stretched_rope_ends_the_context_where_rows_would_disturb_each_other(tmp_path: Path) -> None:

@@ -53,11 +53,20 @@ class JsonSchema:
     schema: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """Of one digest there is one picture."""
+
+    digest: str
+    pixels: npt.NDArray[np.float32]  # (3, height, width), as the model's own processor prepares it
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One sequence to continue.
 
-    `generated` are the answer's tokens of an earlier attempt; sampling goes on at index len(generated).
+    `generated` are the answer's tokens of an earlier attempt; sampling goes on at index len(generated). `pictures` are
+    shown where the prompt has the model's placeholder (PictureFacts), in this order.
     """
 
     id: str
@@ -75,6 +84,7 @@ class Request:
     adapter: str | None = None  # the name of a loaded one; None: the model alone
     min_p: float = 0.0  # tokens less likely than this share of the likeliest one's probability are not drawn
     repetition_penalty: float = 1.0  # divides the logits of tokens of prompt and answer (workers/engine/steering.py)
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

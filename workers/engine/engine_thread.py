@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -30,16 +31,18 @@ from workers.engine.pace import Pace
 from workers.engine.sampling import Draw
 from workers.engine.scheduler import Piece, Scheduler
 from workers.engine.steering import Steering
+from workers.engine.visual_slots import with_slots
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Sequence:
     request: Request
     tokens: list[int]  # prompt, then answer
     steering: Steering | None = None  # most requests have none
     adapter: str | None = None  # the version it runs with
+    slots: list[range] = field(default_factory=list)  # of the pictures that were looked at
 
     @property
     def generated(self) -> int:
@@ -74,6 +77,7 @@ class EngineThread:
         self._pace = Pace(prefill_chunk)
         self._scheduler = Scheduler(BlockPool(runner.cache.blocks, BLOCK_SIZE), slots)
         self._sequences: dict[str, _Sequence] = {}  # of the thread
+        self._looking: deque[_Sequence] = deque()  # of these, whose pictures were not all looked at
         self._step_now = Step()
         self._wake = threading.Condition()
         self._arrived: dict[str, Request] = {}  # under _wake, like the next three
@@ -176,7 +180,7 @@ class EngineThread:
     def _begin(self, request: Request) -> None:
         facts = self._facts
         try:
-            admission.check(request, facts.vocabulary, facts.context_length)
+            admission.check(request, facts.vocabulary, facts.context_length, facts.pictures)
             steering = Steering.of(request, facts.context_length)
             adapter = None if request.adapter is None else self._adapters.hold(request.adapter)
         except Exception as cause:
@@ -188,12 +192,37 @@ class EngineThread:
             self._let_go(sequence)
             return
         self._sequences[request.id] = sequence
-        root = None if adapter is None else self._adapters.digest(adapter)
-        self._scheduler.add(request.id, sequence.tokens, root)
+        if request.pictures:
+            self._looking.append(sequence)
+        else:
+            self._add(sequence)
+
+    def _add(self, sequence: _Sequence) -> None:
+        root = None if sequence.adapter is None else self._adapters.digest(sequence.adapter)
+        self._scheduler.add(sequence.request.id, sequence.tokens, root)
+
+    def _look(self) -> None:
+        """At one picture, so that running answers wait for no more than one between two steps."""
+        sequence = self._looking[0]
+        request, eyes = sequence.request, self._facts.pictures
+        assert eyes is not None  # else it would not have been let in
+        try:
+            sequence.slots.append(self._runner.slots.hold(request.pictures[len(sequence.slots)]))
+        except Exception as error:
+            self._fail(request.id, error)
+            return
+        if len(sequence.slots) == len(request.pictures):
+            self._looking.popleft()
+            sequence.tokens[: len(request.prompt)] = with_slots(request.prompt, eyes.placeholder, sequence.slots)
+            self._add(sequence)
 
     def _let_go(self, sequence: _Sequence) -> None:
         if sequence.adapter is not None:
             self._adapters.release(sequence.adapter)
+        if sequence in self._looking:
+            self._looking.remove(sequence)
+        for picture, _ in zip(sequence.request.pictures, sequence.slots, strict=False):
+            self._runner.slots.release(picture)
 
     def _reason(self, sequence: _Sequence, last: int | None) -> FinishReason | None:
         facts = self._facts
@@ -207,6 +236,8 @@ class EngineThread:
         )
 
     def _take_step(self) -> None:
+        if self._looking:
+            self._look()
         scheduler, began = self._scheduler, time.perf_counter()
         pieces = scheduler.plan(self._pace.budget(scheduler.decoding, scheduler.joining))
         pieces.sort(

@@ -7,12 +7,23 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """How a model with eyes is shown pictures."""
+
+    placeholder: int  # the token id that stands for one vector of a picture in a prompt
+    tokens: int  # of every picture
+    height: int  # pixels
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     digest: str  # names weights, tokenizer, chat template and numerics
     vocabulary: int
     context_length: int
     stop_ids: frozenset[int]
     numerics: str = "none"  # how the weights are quantised: "none", "nf4", "int8"; adapters are trained for one
+    pictures: PictureFacts | None = None  # None: it has no eyes
 
 
 @dataclass(frozen=True, slots=True)

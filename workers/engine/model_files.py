@@ -13,7 +13,13 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
-from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+)
 
 from shared.errors import ModelError
 
@@ -58,7 +64,8 @@ def check_files(source: str, directory: Path) -> None:
     if model_type not in CONFIG_MAPPING:
         hint = "; it brings its own code, which is never run" if config.get("auto_map") else ""
         raise model_error(source, f"its model_type {model_type!r} is not known to transformers{hint}")
-    if CONFIG_MAPPING[model_type] not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    kind = CONFIG_MAPPING[model_type]
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING and kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise model_error(source, f"its model_type {model_type!r} is not a causal language model")
     weights = sorted(directory.glob("*.safetensors"))
     if not weights:

@@ -12,10 +12,17 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from shared.prompting import FALLBACK_STOP
+from workers.engine.eyes import has_eyes
 from workers.engine.facts import ModelFacts, served_digest
 from workers.engine.model_files import check_files, digest, locate, model_error, open_tokenizer, shortened
 from workers.engine.model_runner import ModelRunner, vocabulary_of
@@ -53,15 +60,17 @@ def load(source: str, *, device: str, dtype: str, max_new_tokens: int) -> Loaded
     if tokenizer.vocab_size > vocabulary:  # tokens added later may lie outside: no prompt of ours uses them
         raise model_error(source, f"its tokenizer has {tokenizer.vocab_size} tokens, its weights only {vocabulary}")
     kept = numerics_of(model)
+    runner, eyes = verified_runner(source, model)
     facts = ModelFacts(
         served_digest(digest(directory), kept),
         vocabulary,
         context_length(model.config),
         stop_ids(model.generation_config, tokenizer),
         kept,
+        eyes,
     )
     return LoadedModel(
-        verified_runner(source, model),
+        runner,
         tokenizer,
         facts,
         sampling_defaults(model.generation_config, max_new_tokens),
@@ -76,7 +85,9 @@ def _open_weights(source: str, directory: Path, numerics: Numerics) -> PreTraine
         kind = quantisation(numerics.quantisation, numerics.dtype)
         options = {"quantization_config": kind, "device_map": {"": str(numerics.device)}}
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        config: Any = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        architecture: Any = AutoModelForImageTextToText if has_eyes(config) else AutoModelForCausalLM
+        loaded: Any = architecture.from_pretrained(
             directory,
             local_files_only=True,
             trust_remote_code=False,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
+from workers.engine.base import Picture
 from workers.engine.paged_attention import PagedCache
 from workers.engine.scheduler import Piece
+from workers.engine.visual_slots import VisualSlots
 
 BLOCK_SIZE = 32  # tokens; smaller ones share more, larger ones are read faster (BENCHMARKS.md)
 
@@ -25,6 +29,14 @@ def rounded(tokens: int) -> int:
     return -(-tokens // step) * step
 
 
+@torch.inference_mode()
+def vectors_of(model: Any, picture: Picture) -> torch.Tensor:
+    """A picture as the language model reads it (tokens, width)."""
+    pixels = torch.from_numpy(picture.pixels)[None].to(model.device, model.dtype)
+    vectors: torch.Tensor = model.get_image_features(pixel_values=pixels, return_dict=True).pooler_output[0]
+    return vectors
+
+
 class ModelRunner:
     """Drives an unmodified Hugging Face model over a PagedCache. Belongs to one thread.
 
@@ -34,10 +46,12 @@ class ModelRunner:
     def __init__(self, model: PreTrainedModel, blocks: int = 128) -> None:
         """`blocks`: of KV memory (kv_memory.py gives more)."""
         self.cache = PagedCache(blocks, BLOCK_SIZE, torch.get_num_threads())
-        model.set_attn_implementation(self.cache.name)
+        decoder: Any = model.get_decoder()  # type: ignore[no-untyped-call]  # transformers
+        decoder.set_attn_implementation(self.cache.name)  # a picture's encoder keeps its own
         model.train(False)
         self.model = model
         self.device = model.device
+        self.slots = VisualSlots(vocabulary_of(model), functools.partial(vectors_of, model))
 
     @torch.inference_mode()
     def forward(self, pieces: Sequence[Piece], tokens: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -53,7 +67,7 @@ class ModelRunner:
             if piece.is_last:
                 wanted.append(end - 1)
         output = self.model(
-            input_ids=torch.tensor([ids + padding], device=self.device),
+            **self._inputs(ids + padding),
             position_ids=torch.tensor([positions + padding], device=self.device),
             past_key_values=self.cache,
             use_cache=True,
@@ -61,3 +75,16 @@ class ModelRunner:
         )
         logits: torch.Tensor = output.logits[0]
         return logits.float()
+
+    def _inputs(self, ids: list[int]) -> dict[str, torch.Tensor]:
+        """Token ids, or their vectors if pictures are among them."""
+        places = self.slots.places(ids)
+        if not places:
+            return {"input_ids": torch.tensor([ids], device=self.device)}
+        visual = self.slots.vectors([ids[place] for place in places])
+        for place in places:
+            ids[place] = 0
+        embed: Any = self.model.get_input_embeddings()
+        vectors: torch.Tensor = embed(torch.tensor([ids], device=self.device))
+        vectors[0, places] = visual.to(vectors.dtype)
+        return {"inputs_embeds": vectors}

@@ -12,7 +12,7 @@ from shared.broker.memory import MemoryBroker
 from shared.chat import GenerationState, TokenLogprob
 from shared.errors import BrokerUnavailable
 from shared.messages import GenerationChanged, TokensGenerated
-from workers.publisher import Publisher
+from workers.publisher import Publisher, gathering_s
 
 LONG_S = 60.0  # later text would wait this long
 
@@ -199,3 +199,9 @@ async def test_logprobs_travel_with_the_text_their_tokens_begin_in(broker: Recor
         ("node", [(1, b"!", ()), (2, b"?", ())]),
         ("late", [(1, b"!", ()), (2, b"?", ())]),
     ]
+
+
+@pytest.mark.parametrize(("streams", "seconds"), [(1, 0.02), (13, 0.02), (32, 0.048), (64, 0.096), (500, 0.1)])
+def test_the_more_answers_the_longer_their_text_is_gathered(streams: int, seconds: float) -> None:
+    assert gathering_s(0.02, streams) == pytest.approx(seconds)
+    assert gathering_s(0.2, streams) == 0.2
