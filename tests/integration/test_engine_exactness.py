@@ -11,6 +11,7 @@ import pytest
 
 from tests.greedy import assert_greedy
 from tests.tiny_models import CONTEXT_LENGTH, END, FAMILIES, VOCABULARY, tiny_model
+from workers.engine import paged_attention
 from workers.engine.base import Request
 from workers.engine.facts import ModelFacts
 from workers.engine.faster_modules import replace_modules
@@ -64,8 +65,13 @@ async def test_one_request_alone_gives_what_generate_gives(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_requests_that_join_and_leave_give_what_generate_gives(family: str) -> None:
-    """Ten prompts, four slots, pieces of 7: they are read beside others that decode."""
+@pytest.mark.parametrize("is_compiled", [True, False], ids=["compiled", "plain"])
+async def test_requests_that_join_and_leave_give_what_generate_gives(
+    family: str, is_compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten prompts, four slots, pieces of 7: they are read beside others that decode. In plain operations, as on a GPU,
+    as with those that are compiled for a CPU."""
+    monkeypatch.setattr(paged_attention, "_is_compiled_for", lambda tensor: is_compiled)
     oracle = tiny_model(family)
     asked = prompts(10)
     lengths = [4 + 5 * (number % 5) for number in range(len(asked))]

@@ -38,7 +38,7 @@ def vectors_of(model: Any, picture: Picture) -> torch.Tensor:
 
 
 class ModelRunner:
-    """Drives an unmodified Hugging Face model over a PagedCache. Belongs to one thread.
+    """Drives a Hugging Face model over a PagedCache. Belongs to one thread.
 
     The model's attention is switched to ours for good: it cannot be called by others any more.
     """

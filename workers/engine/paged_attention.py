@@ -32,6 +32,7 @@ MaskFunction = Callable[..., torch.Tensor]
 
 _NAMES = itertools.count()
 _PARALLEL = 4096  # keys of a pass above which several threads are worth waking
+_MOST_TOGETHER = 1 << 18  # keys that are gathered at once where there is no compiled kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +200,13 @@ class PagedCache(Cache):
         out = pass_.query.new_empty((*pass_.query.shape[:2], pass_.value.shape[-1]))
         out[len(batch.slots) :] = 0
         reading: Sequence[_Reading] = batch.reading
-        if pass_.rule.window >= 0 and _is_compiled_for(pass_.keys):
-            if batch.decoding:
-                self._decode(pass_, out)
-        else:
+        if pass_.rule.window < 0:
             reading = [*reading, *batch.decoding]
+        elif batch.decoding and _is_compiled_for(pass_.keys):
+            self._decode(pass_, out)
+        else:
+            for rows in batch.together(pass_.rule.window, out.device):
+                _decode_together(pass_, rows, out)
         for piece in reading:
             out[piece.first : piece.first + piece.count] = _read(pass_, piece, batch)
         return out
@@ -256,6 +259,8 @@ class _Batch:
         self.decoding: list[_Reading] = []
         self.reading: list[_Reading] = []
         self.masks: dict[tuple[int, int], torch.Tensor] = {}  # of a reading, for layers of one kind
+        self._size = size
+        self._together: dict[int, list[_Together]] = {}  # by window
         slots, first = [], 0
         for piece in pieces:
             reading = _Reading(first, piece.stop - piece.start, piece.start, piece.table)
@@ -273,6 +278,22 @@ class _Batch:
             blocks = -(-row.stop // size)
             self.tables[index, :blocks] = row.table[:blocks]
 
+    def together(self, window: int, device: torch.device) -> list[_Together]:
+        """The decoding rows in groups of similar length. `window`: as in Rule."""
+        if window not in self._together:
+            order, groups = np.argsort(self.lengths, kind="stable")[::-1], []
+            while len(order):
+                longest = int(self.lengths[order[0]])
+                group, order = np.split(order, [max(1, _MOST_TOGETHER // longest)])
+                tables = self.tables[group, : -(-longest // self._size)].astype(np.int64)
+                lengths = self.lengths[group, None]
+                keys = np.arange(tables.shape[1] * self._size)
+                seen = (keys < lengths) & ((keys >= lengths - window) if window else True)
+                arrays = self.places[group], tables, seen
+                groups.append(_Together(*(torch.from_numpy(array).to(device) for array in arrays)))
+            self._together[window] = groups
+        return self._together[window]
+
     def shares(self, threads: int) -> list[slice]:
         """The decoding rows for each thread, alike in keys."""
         total = int(self.lengths.sum())
@@ -281,6 +302,15 @@ class _Batch:
         ends = np.searchsorted(self.lengths.cumsum(), np.arange(1, threads) * (total / threads)).tolist()
         edges = [0, *ends, len(self.lengths)]
         return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """Rows that decode, padded to the longest of them."""
+
+    places: torch.Tensor  # (rows,) which token of the pass is each one's
+    tables: torch.Tensor  # (rows, blocks)
+    seen: torch.Tensor  # (rows, keys) bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +325,27 @@ class _Pass:
     rule: Rule
     scale: float
     cap: float
+
+
+def _decode_together(pass_: _Pass, rows: _Together, out: torch.Tensor) -> None:
+    """The compiled kernel's work in few plain operations, however many rows there are (a GPU's way); `out` (T, h, d)
+    is written. Keys and values that a row does not see may be anything, so they are cleared."""
+    unseen = ~rows.seen[:, None, :, None]
+    key, value = (
+        memory[rows.tables].transpose(1, 2).flatten(2, 3).masked_fill_(unseen, 0)  # (rows, g, keys, d)
+        for memory in (pass_.keys, pass_.values)
+    )
+    query = pass_.query[rows.places][:, :, None]
+    mask, groups = rows.seen[:, None, None], query.shape[1] // key.shape[1]
+    if pass_.cap:
+        scores = query @ repeat_kv(key, groups).transpose(2, 3) * pass_.scale
+        scores = (torch.tanh(scores / pass_.cap) * pass_.cap).masked_fill(~mask, float("-inf"))
+        attended = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype) @ repeat_kv(value, groups)
+    else:
+        attended = torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, mask, scale=pass_.scale, enable_gqa=groups > 1
+        )
+    out[rows.places] = attended[:, :, 0]
 
 
 def _read(pass_: _Pass, piece: _Reading, batch: _Batch) -> torch.Tensor:

@@ -44,11 +44,28 @@ def passes(seed: int, blocks: int) -> list[list[Piece]]:
     return made
 
 
+class OneByOne(PagedCache):
+    """The obvious way: every piece by itself, in plain operations."""
+
+    def _attend(self, pass_: Any) -> torch.Tensor:
+        out = torch.zeros_like(pass_.query)
+        for piece in (*self._batch.reading, *self._batch.decoding):
+            out[piece.first : piece.first + piece.count] = paged_attention._read(pass_, piece, self._batch)
+        return out
+
+
 def attended(
-    made: list[list[Piece]], heads: tuple[int, int], dim: int, dtype: torch.dtype, rule: Any, cap: float, threads: int
+    made: list[list[Piece]],
+    heads: tuple[int, int],
+    dim: int,
+    dtype: torch.dtype,
+    rule: Any,
+    cap: float,
+    threads: int,
+    kind: type[PagedCache] = PagedCache,
 ) -> list[torch.Tensor]:
     torch.manual_seed(1)
-    cache = PagedCache(64, SIZE, threads)
+    cache = kind(64, SIZE, threads)
     outputs = []
     for pieces in made:
         cache.begin(pieces)
@@ -65,7 +82,7 @@ def attended(
 @pytest.mark.parametrize("window", [0, 5, 20])
 @pytest.mark.parametrize("cap", [0.0, 2.0])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 0.02)])
-def test_the_compiled_kernel_equals_plain_operations(
+def test_rows_that_decode_get_what_they_get_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
     heads: tuple[int, int],
     window: int,
@@ -80,16 +97,21 @@ def test_the_compiled_kernel_equals_plain_operations(
 
     for seed, dim, threads in itertools.product(range(3), (6, 16), (1, 3)):
         monkeypatch.setattr(paged_attention, "_PARALLEL", 1)
-        fast = attended(passes(seed, 64), heads, dim, dtype, rule, cap, threads)
+        compiled = attended(passes(seed, 64), heads, dim, dtype, rule, cap, threads)
         with monkeypatch.context() as patched:
             patched.setattr(paged_attention, "_is_compiled_for", lambda tensor: False)
-            slow = attended(passes(seed, 64), heads, dim, dtype, rule, cap, 1)
+            patched.setattr(paged_attention, "_MOST_TOGETHER", 40)  # so that they come in groups
+            together = attended(passes(seed, 64), heads, dim, dtype, rule, cap, 1)
+            expected = attended(passes(seed, 64), heads, dim, dtype, rule, cap, 1, OneByOne)
 
-        for one, other in zip(fast, slow, strict=True):
-            torch.testing.assert_close(one, other, atol=tolerance, rtol=tolerance)
+        for by_kernel, by_groups, one_by_one in zip(compiled, together, expected, strict=True):
+            torch.testing.assert_close(by_kernel, one_by_one, atol=tolerance, rtol=tolerance)
+            torch.testing.assert_close(by_groups, one_by_one, atol=tolerance, rtol=tolerance)
 
 
-def test_what_lies_in_the_rest_of_a_block_touches_nobody() -> None:
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_what_lies_in_the_rest_of_a_block_touches_nobody(monkeypatch: pytest.MonkeyPatch, is_compiled: bool) -> None:
+    monkeypatch.setattr(paged_attention, "_is_compiled_for", lambda tensor: is_compiled)
     made = passes(0, 64)
     clean = attended(made, (4, 2), 16, torch.float32, plain, 0.0, 1)
 
@@ -101,9 +123,7 @@ def test_what_lies_in_the_rest_of_a_block_touches_nobody() -> None:
                 for place in set(range(64 * SIZE)) - written:
                     tensor[place // SIZE, :, place % SIZE] = float("nan")
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(globals(), "PagedCache", Dirty)
-        dirty = attended(made, (4, 2), 16, torch.float32, plain, 0.0, 1)
+    dirty = attended(made, (4, 2), 16, torch.float32, plain, 0.0, 1, Dirty)
 
     for one, other in zip(clean, dirty, strict=True):
         torch.testing.assert_close(one, other, atol=0, rtol=0)
