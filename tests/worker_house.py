@@ -51,9 +51,11 @@ def served(engine: Engine, max_new_tokens: int = 200) -> ServedModel:
 
 
 class Node:
-    """A web node that shows what it is sent: cut to the offset, append."""
+    """A web node that shows what it is sent: cut to the offset, append. What a lost worker kept but did not send, it
+    reads in the store, as web nodes do."""
 
     def __init__(self) -> None:
+        self.store: Store | None = None
         self.texts: dict[str, str] = {}
         self.attempts: dict[str, int] = {}
         self.changes: list[tuple[str, str]] = []
@@ -69,11 +71,19 @@ class Node:
             for frame in message.frames:
                 self.frames.append(frame)
                 text = self.texts.get(frame.generation_id, "")
+                if frame.offset > len(text) and frame.attempt > self.attempts.get(frame.generation_id, 0):
+                    text = await self._kept(frame.generation_id)
                 assert frame.offset <= len(text), "a gap"
                 assert frame.attempt >= self.attempts.get(frame.generation_id, 0), "an attempt that was over"
                 self.attempts[frame.generation_id] = frame.attempt
                 self.texts[frame.generation_id] = text[: frame.offset] + frame.text
         self._news.set()
+
+    async def _kept(self, generation_id: str) -> str:
+        assert self.store is not None
+        generation = await self.store.generations.get(generation_id)
+        assert generation is not None
+        return generation.answer
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(30):
@@ -93,6 +103,7 @@ class House:
 
     def __init__(self, store: Store, broker: MemoryBroker, node: Node) -> None:
         self.store, self.broker, self.node = store, broker, node
+        node.store = store
         quick = WorkerSettings(slots=16, checkpoint_s=0.01, heartbeat_s=0.1, stale_after_s=2.0, frame_ms=5)
         self.settings = Settings(model="tiny", worker=quick)
 

@@ -29,7 +29,8 @@ def _live(address: str) -> list[str]:
         person.sign_up(_EMAIL, "박심음")
         conversation = person.ask(_QUESTION)
         (turn,) = person.turns(conversation)
-        answer = person.whole(conversation, turn.generation_id).text
+        person.whole(conversation, turn.generation_id)
+        answer = person.turns(conversation)[0].text  # the stream has none of it if it began after the end
         page = person.post("/keys", "/keys", name="심은열쇠", scope_chat="on", expires_days="30").text
         key = re.findall(r"sk-nunmal-[A-Za-z0-9_-]{48}", page)[0]
         cookies = [cookie.value or "" for cookie in person._client.cookies.jar]
