@@ -19,6 +19,7 @@ from shared.errors import (
     PromptTooLong,
     SchemaUnsupported,
 )
+from tests.engine_runs import events_of
 from tests.scripted_engine import ScriptedEngine
 from tests.tiny_models import tiny_model
 from workers.engine.base import Engine, Mask, Picture, Request, TokenEvent
@@ -34,11 +35,6 @@ NEVER_STOPS = frozenset[int]()
 def request(name: str = "a", *prompt: int, **changes: object) -> Request:
     base = Request(name, prompt or (5, 6, 7), (), seed=1, temperature=0.0, top_p=1.0, top_k=0, max_new_tokens=8)
     return replace(base, **changes)  # type: ignore[arg-type]  # names are checked by replace
-
-
-async def events_of(engine: Engine, asked: Request) -> list[TokenEvent]:
-    async with asyncio.timeout(20), aclosing(engine.submit(asked)) as events:
-        return [event async for event in events]
 
 
 def tokens(events: list[TokenEvent]) -> list[int]:

@@ -16,7 +16,8 @@ import pytest_asyncio
 
 from shared.errors import EngineLost, ModelError
 from shared.settings import WorkerSettings
-from tests.contract.test_engine import CONTEXT_LENGTH, SLOTS, EngineContract, events_of, request, tokens
+from tests.contract.test_engine import CONTEXT_LENGTH, SLOTS, EngineContract, request, tokens
+from tests.engine_runs import events_of
 from tests.tiny_models import save_tiny_model
 from workers.engine.base import Engine, JsonSchema
 from workers.engine.engine_messages import Order

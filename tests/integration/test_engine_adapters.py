@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from shared.errors import AdapterRefused, AdapterUnknown
+from tests.engine_runs import events_of, serving, tokens_of
 from tests.greedy import greedy
 from tests.tiny_adapters import BASE_DIGEST, merge, save_tiny_adapter
 from tests.tiny_models import CONTEXT_LENGTH, END, VOCABULARY, tiny_model
-from workers.engine.base import Request, TokenEvent
+from workers.engine.base import Request
 from workers.engine.facts import ModelFacts
 from workers.engine.faster_modules import replace_modules
 from workers.engine.model_runner import ModelRunner
@@ -27,36 +27,15 @@ TARGETS = {
 PROMPT = list(range(5, 75))  # long enough for shared blocks
 
 
-@asynccontextmanager
-async def engine_for(family: str, blocks: int = 128) -> AsyncIterator[TransformersEngine]:
+def engine_for(family: str, blocks: int = 128) -> AbstractAsyncContextManager[TransformersEngine]:
     facts = ModelFacts(BASE_DIGEST, VOCABULARY, min(CONTEXT_LENGTH, 32 * blocks), frozenset({END}))
     runner = ModelRunner(tiny_model(family), blocks)
     replace_modules(runner)
-    engine = TransformersEngine(runner, facts, slots=6, prefill_chunk=40)
-    try:
-        yield engine
-    finally:
-        await engine.close()
+    return serving(runner, facts, slots=6, prefill_chunk=40)
 
 
 def ask(name: str, adapter: str | None, prompt: list[int] = PROMPT, length: int = 24) -> Request:
     return Request(name, tuple(prompt), (), 0, 0.0, 1.0, 0, length, adapter=adapter)
-
-
-async def run(
-    engine: TransformersEngine, request: Request, on_token: Callable[[int], None] = lambda count: None
-) -> list[TokenEvent]:
-    events: list[TokenEvent] = []
-    async with asyncio.timeout(60), aclosing(engine.submit(request)) as stream:
-        async for event in stream:
-            events.append(event)
-            on_token(len(events))
-    return events
-
-
-def tokens(events: list[TokenEvent]) -> list[int]:
-    assert events[-1].error is None
-    return [event.token_id for event in events if event.token_id is not None]
 
 
 @pytest.mark.parametrize("family", TARGETS)
@@ -74,14 +53,14 @@ async def test_a_mixed_batch_gives_each_its_own_adapter(family: str, blocks: int
             await engine.load_adapter(directory.name, directory)
         asked = [name for name in ("lora", "", "dora", "wide") for _ in range(2)]
         answers = await asyncio.gather(
-            *(run(engine, ask(f"{number}", name or None)) for number, name in enumerate(asked))
+            *(events_of(engine, ask(f"{number}", name or None)) for number, name in enumerate(asked))
         )
-        again = await asyncio.gather(*(run(engine, ask(name, name or None)) for name in expected))
+        again = await asyncio.gather(*(events_of(engine, ask(name, name or None)) for name in expected))
         shared = engine.stats().shared_tokens
 
     assert len({tuple(answer) for answer in expected.values()}) == 4  # or nothing would be proven
-    assert [tokens(events) for events in answers] == [expected[name] for name in asked]
-    assert [tokens(events) for events in again] == list(expected.values())
+    assert [tokens_of(events) for events in answers] == [expected[name] for name in asked]
+    assert [tokens_of(events) for events in again] == list(expected.values())
     assert shared > 0
 
 
@@ -94,15 +73,15 @@ async def test_a_request_ends_with_the_version_it_began_with(tmp_path: Path) -> 
     async with engine_for("Llama") as engine:
         await engine.load_adapter("tutor", old)
         begun = asyncio.Event()
-        first = asyncio.create_task(run(engine, ask("first", "tutor", length=120), lambda count: begun.set()))
+        first = asyncio.create_task(events_of(engine, ask("first", "tutor", length=120), lambda count: begun.set()))
         async with asyncio.timeout(20):
             await begun.wait()
         facts = await engine.load_adapter("tutor", new)
-        second = await run(engine, ask("second", "tutor", length=120))
+        second = await events_of(engine, ask("second", "tutor", length=120))
         await engine.unload_adapter("tutor")
-        third = await run(engine, ask("third", "tutor"))
+        third = await events_of(engine, ask("third", "tutor"))
 
-        assert [tokens(await first), tokens(second)] == expected
+        assert [tokens_of(await first), tokens_of(second)] == expected
         assert isinstance(third[-1].error, AdapterUnknown)
         assert (facts.name, facts.rank, engine.adapters()) == ("tutor", 4, ())
         assert engine._thread._served.facts() == ()
@@ -119,6 +98,6 @@ async def test_a_refused_adapter_leaves_the_older_one_in_place(tmp_path: Path) -
             with pytest.raises(AdapterRefused) as refusal:
                 await engine.load_adapter("tutor", directory)
             assert refusal.value.facts["adapter"] == "tutor"
-        answer = await run(engine, ask("a", "tutor"))
+        answer = await events_of(engine, ask("a", "tutor"))
 
-    assert tokens(answer) == greedy(merge(tiny_model(), good), PROMPT, 24)
+    assert tokens_of(answer) == greedy(merge(tiny_model(), good), PROMPT, 24)

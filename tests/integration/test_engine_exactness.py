@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from tests.engine_runs import events_of, serving, tokens_of
 from tests.greedy import assert_greedy
 from tests.tiny_models import CONTEXT_LENGTH, END, FAMILIES, VOCABULARY, tiny_model
 from workers.engine import paged_attention
@@ -23,31 +24,19 @@ def ask(name: str, prompt: list[int], max_new_tokens: int = 24, generated: tuple
     return Request(name, tuple(prompt), generated, 0, 0.0, 1.0, 0, max_new_tokens)
 
 
-@asynccontextmanager
-async def engine_for(
+def engine_for(
     family: str, slots: int = 4, chunk: int = 7, blocks: int = 128
-) -> AsyncIterator[TransformersEngine]:
+) -> AbstractAsyncContextManager[TransformersEngine]:
     facts = ModelFacts("tiny", VOCABULARY, min(CONTEXT_LENGTH, 32 * blocks), frozenset({END}))
     runner = ModelRunner(tiny_model(family), blocks)
     replace_modules(runner)
-    engine = TransformersEngine(runner, facts, slots=slots, prefill_chunk=chunk)
-    try:
-        yield engine
-    finally:
-        await engine.close()
+    return serving(runner, facts, slots=slots, prefill_chunk=chunk)
 
 
 async def run(
-    engine: TransformersEngine, request: Request, on_token: Callable[[int], None] = lambda n: None
+    engine: TransformersEngine, request: Request, on_event: Callable[[int], None] = lambda count: None
 ) -> list[int]:
-    tokens: list[int] = []
-    async with asyncio.timeout(60), aclosing(engine.submit(request)) as events:
-        async for event in events:
-            assert event.error is None
-            if event.token_id is not None:
-                tokens.append(event.token_id)
-                on_token(len(tokens))
-    return tokens
+    return tokens_of(await events_of(engine, request, on_event))
 
 
 def prompts(count: int) -> list[list[int]]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 import pytest
 import torch
 
 from shared.errors import EngineLost, GenerationCrashed
+from tests.engine_runs import events_of, serving
 from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY, tiny_model
 from workers.engine import drawing, sampling
-from workers.engine.base import Request, TokenEvent
+from workers.engine.base import Request
 from workers.engine.facts import ModelFacts
 from workers.engine.model_runner import ModelRunner
 from workers.engine.transformers_engine import TransformersEngine
@@ -51,18 +51,12 @@ async def engine(broken: Broken) -> AsyncIterator[TransformersEngine]:
     model.register_forward_pre_hook(broken.before, with_kwargs=True)
     model.register_forward_hook(broken.after, with_kwargs=True)
     facts = ModelFacts("tiny", VOCABULARY, CONTEXT_LENGTH, frozenset())
-    engine = TransformersEngine(ModelRunner(model), facts, slots=4, prefill_chunk=8)
-    yield engine
-    await engine.close()
+    async with serving(ModelRunner(model), facts, slots=4, prefill_chunk=8) as engine:
+        yield engine
 
 
 def ask(name: str, *prompt: int, generated: tuple[int, ...] = (), max_new_tokens: int = 12) -> Request:
     return Request(name, prompt, generated, 0, 0.0, 1.0, 0, max_new_tokens)
-
-
-async def events_of(engine: TransformersEngine, request: Request) -> list[TokenEvent]:
-    async with asyncio.timeout(20), aclosing(engine.submit(request)) as events:
-        return [event async for event in events]
 
 
 def make_it_choose(token: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from shared.errors import GenerationCrashed, GenerationError, PicturesUnsupported
+from tests.engine_runs import events_of, serving, tokens_of
 from tests.greedy import assert_greedy, greedy
 from tests.tiny_adapters import BASE_DIGEST, merge, save_tiny_adapter
 from tests.tiny_models import (
@@ -25,7 +26,7 @@ from tests.tiny_models import (
     tiny_model,
     tiny_model_with_eyes,
 )
-from workers.engine.base import Picture, Request, TokenEvent
+from workers.engine.base import Picture, Request
 from workers.engine.eyes import glimpse, verified
 from workers.engine.facts import ModelFacts
 from workers.engine.faster_modules import replace_modules
@@ -54,28 +55,13 @@ def shown(count: int, question: int) -> list[int]:
     return [9, *[token for number in range(count) for token in (*[PLACEHOLDER] * TOKENS, 60 + number)], question]
 
 
-@asynccontextmanager
-async def engine_for(model: Any, blocks: int = 128, slots: int = 4) -> AsyncIterator[TransformersEngine]:
+def engine_for(model: Any, blocks: int = 128) -> AbstractAsyncContextManager[TransformersEngine]:
     seen = glimpse(model)
     runner = ModelRunner(model, blocks)
     replace_modules(runner)
     length = min(CONTEXT_LENGTH, 32 * blocks)
     facts = ModelFacts(BASE_DIGEST, VOCABULARY, length, frozenset({END}), pictures=verified(seen, runner, 1e-4))
-    engine = TransformersEngine(runner, facts, slots=slots, prefill_chunk=11)
-    try:
-        yield engine
-    finally:
-        await engine.close()
-
-
-async def run(engine: TransformersEngine, request: Request) -> list[TokenEvent]:
-    async with asyncio.timeout(60), aclosing(engine.submit(request)) as events:
-        return [event async for event in events]
-
-
-def tokens(events: list[TokenEvent]) -> list[int]:
-    assert events[-1].error is None
-    return [event.token_id for event in events if event.token_id is not None]
+    return serving(runner, facts, slots=4, prefill_chunk=11)
 
 
 @pytest.mark.parametrize("family", FAMILIES_WITH_EYES)
@@ -86,11 +72,11 @@ async def test_with_and_without_pictures_in_one_batch(family: str, blocks: int) 
     asked = [ask(str(number), shown(len(some), 100 + number), *map(picture, some)) for number, some in enumerate(shows)]
 
     async with engine_for(tiny_model_with_eyes(family), blocks) as engine:
-        answers = await asyncio.gather(*(run(engine, each) for each in asked))
+        answers = await asyncio.gather(*(events_of(engine, each) for each in asked))
 
     for each, events in zip(asked, answers, strict=True):
-        assert_greedy(oracle, list(each.prompt), tokens(events), pictures=pixels_of(each.pictures))
-    assert len({tuple(tokens(events)) for events in answers[1:4]}) == 3  # or nothing would be proven
+        assert_greedy(oracle, list(each.prompt), tokens_of(events), pictures=pixels_of(each.pictures))
+    assert len({tuple(tokens_of(events)) for events in answers[1:4]}) == 3  # or nothing would be proven
 
 
 async def test_a_later_turn_shares_what_was_computed_of_its_picture_and_no_other() -> None:
@@ -98,11 +84,11 @@ async def test_a_later_turn_shares_what_was_computed_of_its_picture_and_no_other
     first = [*SYSTEM, *[PLACEHOLDER] * TOKENS, 90, 91, 92]
 
     async with engine_for(tiny_model_with_eyes()) as engine:
-        answer = tokens(await run(engine, ask("first", first, picture(1))))
+        answer = tokens_of(await events_of(engine, ask("first", first, picture(1))))
         next_turn = [*first, *answer, 7, 8]
-        again = tokens(await run(engine, ask("next", next_turn, picture(1))))
+        again = tokens_of(await events_of(engine, ask("next", next_turn, picture(1))))
         shared = engine.stats().shared_tokens
-        other = tokens(await run(engine, ask("other", first, picture(2))))
+        other = tokens_of(await events_of(engine, ask("other", first, picture(2))))
         shared_by_other = engine.stats().shared_tokens - shared
 
     assert shared >= 64  # system prompt and picture
@@ -128,12 +114,12 @@ async def test_adapters_and_pictures_in_one_batch(tmp_path: Path) -> None:
             ask(str(number), shown(len(some), 100), *map(picture, some), adapter=name)
             for number, (name, some) in enumerate(pairs)
         ]
-        answers = await asyncio.gather(*(run(engine, each) for each in asked))
+        answers = await asyncio.gather(*(events_of(engine, each) for each in asked))
 
     expected = [
         greedy(oracles[each.adapter], list(each.prompt), 24, pictures=pixels_of(each.pictures)) for each in asked
     ]
-    assert [tokens(events) for events in answers] == expected
+    assert [tokens_of(events) for events in answers] == expected
     assert len(set(map(tuple, expected))) == len(expected)
 
 
@@ -153,16 +139,16 @@ async def test_adapters_and_pictures_in_one_batch(tmp_path: Path) -> None:
 async def test_what_does_not_fit_fails_alone(prompt: list[int], pictures: list[Picture]) -> None:
     async with engine_for(tiny_model_with_eyes()) as engine:
         bad, good = await asyncio.gather(
-            run(engine, ask("bad", prompt, *pictures)), run(engine, ask("good", shown(1, 5), picture(1)))
+            events_of(engine, ask("bad", prompt, *pictures)), events_of(engine, ask("good", shown(1, 5), picture(1)))
         )
 
     assert isinstance(bad[-1].error, GenerationError)
-    assert len(tokens(good)) == 24
+    assert len(tokens_of(good)) == 24
 
 
 async def test_a_model_without_eyes_says_so() -> None:
     async with engine_for(tiny_model()) as engine:
-        events = await run(engine, ask("a", [9, 10], picture(1)))
+        events = await events_of(engine, ask("a", [9, 10], picture(1)))
 
     assert isinstance(events[-1].error, PicturesUnsupported)
 
@@ -182,10 +168,11 @@ async def test_a_picture_that_breaks_its_encoder_fails_alone_and_another_may_lea
         leaving = engine.submit(ask("leaves", shown(2, 5), picture(1), picture(2)))
         engine.cancel("leaves")
         bad, good = await asyncio.gather(
-            run(engine, ask("bad", shown(2, 5), picture(1), broken)), run(engine, ask("good", shown(1, 5), picture(1)))
+            events_of(engine, ask("bad", shown(2, 5), picture(1), broken)),
+            events_of(engine, ask("good", shown(1, 5), picture(1))),
         )
         left = [event.finish_reason async for event in leaving]
 
     assert isinstance(bad[-1].error, GenerationCrashed)
-    assert len(tokens(good)) == 24
+    assert len(tokens_of(good)) == 24
     assert left[-1] == "cancelled"

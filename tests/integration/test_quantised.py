@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import random
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from shared.errors import ConfigError
+from tests.engine_runs import events_of, serving, tokens_of
 from tests.greedy import assert_greedy
 from tests.tiny_models import VOCABULARY, save_tiny_model, tiny_model, tiny_tokenizer
 from workers.engine import numerics
@@ -57,18 +57,12 @@ def quantised(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Quantis
     return Quantised(loaded, oracle)
 
 
-@asynccontextmanager
-async def engine_of(loaded: LoadedModel) -> AsyncIterator[TransformersEngine]:
-    engine = TransformersEngine(loaded.runner, loaded.facts, slots=3, prefill_chunk=7)
-    try:
-        yield engine
-    finally:
-        await engine.close()
+def engine_of(loaded: LoadedModel) -> AbstractAsyncContextManager[TransformersEngine]:
+    return serving(loaded.runner, loaded.facts, slots=3, prefill_chunk=7)
 
 
-async def tokens_of(engine: TransformersEngine, asked: Request) -> list[int]:
-    async with asyncio.timeout(60), aclosing(engine.submit(asked)) as events:
-        return [event.token_id async for event in events if event.token_id is not None]
+async def answered(engine: TransformersEngine, asked: Request) -> list[int]:
+    return tokens_of(await events_of(engine, asked))
 
 
 def prompts(count: int) -> list[list[int]]:
@@ -80,7 +74,7 @@ async def test_together_they_get_what_generate_gives(quantised: Quantised) -> No
     asked = [Request(str(n), tuple(prompt), (), n, 0.0, 1.0, 0, LENGTH) for n, prompt in enumerate(prompts(8))]
 
     async with engine_of(quantised.loaded) as engine:
-        answers = await asyncio.gather(*(tokens_of(engine, each) for each in asked))
+        answers = await asyncio.gather(*(answered(engine, each) for each in asked))
 
     same = [
         assert_greedy(quantised.oracle, list(each.prompt), tokens, LENGTH, rounding=ROUNDING)
@@ -122,8 +116,8 @@ async def test_what_one_gets_in_8_bits_does_not_depend_on_the_others(tmp_path: P
     asked = [Request(str(n), tuple(prompt), (), n, 0.0, 1.0, 0, LENGTH) for n, prompt in enumerate(prompts(6))]
 
     async with engine_of(loaded) as engine:
-        alone = [await tokens_of(engine, each) for each in asked]
-        together = await asyncio.gather(*(tokens_of(engine, each) for each in asked))
+        alone = [await answered(engine, each) for each in asked]
+        together = await asyncio.gather(*(answered(engine, each) for each in asked))
 
     assert together == alone
 

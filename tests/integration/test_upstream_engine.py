@@ -22,8 +22,9 @@ from pydantic import SecretStr
 from shared.chat import GenerationState, SamplingParams
 from shared.errors import EngineLost, GenerationCrashed, ModelError, UpstreamCannot, UpstreamRefused
 from shared.settings import WorkerSettings
-from tests.contract.test_engine import events_of, request, tokens
+from tests.contract.test_engine import request, tokens
 from tests.contract.test_upstream_engine import DOORS, upstream_engine
+from tests.engine_runs import events_of
 from tests.openai_server import OpenAIServer, serving
 from tests.tiny_models import tiny_tokenizer
 from tests.unit.workers.tokenizers_for_tests import byte_fallback, byte_level

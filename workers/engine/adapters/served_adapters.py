@@ -1,8 +1,8 @@
 """The adapters of one model: loaded, replaced and unloaded between steps, and mixed with none in one batch.
 
-Belongs to the model's thread. The model stays an unmodified Hugging Face model: adapted layers keep their place and
-their weights (adapted_linear.py). Not here: prefix-cache keys, which must hold the adapter's digest, and rows' order
-in a batch. Rows of one adapter that lie beside each other are one span; interleaved rows are right but slow.
+Belongs to the model's thread. Adapted layers keep their place in the model and their weights (adapted_linear.py). Not
+here: prefix-cache keys, which must hold the adapter's digest, and rows' order in a batch. Rows of one adapter that lie
+beside each other are one span; interleaved rows are right but slow.
 """
 
 from __future__ import annotations
