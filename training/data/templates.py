@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
+from shared.particles import particle
 from training.data import arithmetic, special
-from training.data.particles import particle
 from training.data.rows import Conversation, single
 
 TEMPLATE_DIR = Path(__file__).parent / "templates"

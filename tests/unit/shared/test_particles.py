@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.data.particles import particle
+from shared.particles import particle
 
 
 @pytest.mark.parametrize(
