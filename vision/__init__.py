@@ -1,1 +1,1 @@
-"""Images to embeddings the language model understands. Nothing is here yet; the room is named in ARCHITECTURE.md."""
+"""Images to embeddings the language model understands. So far: the scenes it will learn from (`vision.scenes`)."""
