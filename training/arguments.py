@@ -26,6 +26,18 @@ class Arguments:
 
 def parse(description: str | None) -> Arguments:
     """Read the command line. `--data-dir` defaults to NUNMAL_DATA_DIR (shared/settings.py)."""
+    return _arguments(_parser(description).parse_args())
+
+
+def parse_stage(description: str | None) -> tuple[Arguments, str]:
+    """Read the command line of a training that has stages. Returns: the arguments and the stage's name."""
+    parser = _parser(description)
+    parser.add_argument("--stage", required=True)
+    found = parser.parse_args()
+    return _arguments(found), str(found.stage)
+
+
+def _parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data-dir", type=Path, default=None)
@@ -33,6 +45,9 @@ def parse(description: str | None) -> Arguments:
     parser.add_argument("--decay-minutes", type=float, default=None)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--show", action="store_true")
-    found = parser.parse_args()
+    return parser
+
+
+def _arguments(found: argparse.Namespace) -> Arguments:
     data_dir = found.data_dir or load_settings().data_dir
     return Arguments(found.recipe, data_dir, found.minutes, found.decay_minutes, found.threads, found.show)

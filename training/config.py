@@ -10,7 +10,7 @@ How to run: every recipe carries its launch command in its first lines, for exam
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -130,6 +130,72 @@ class SftRecipe(Recipe):
     sampling: Sampling = Sampling()
     checkpoint_minutes: float = 5.0
     publish_dir: Path
+
+
+class EncoderShape(Recipe):
+    """The sizes of a SigLIP-style encoder that is built from nothing."""
+
+    image_size: int = 128  # pixels, both ways
+    patch_size: int = 16
+    hidden_size: int = 256
+    intermediate_size: int = 1024
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 4
+
+    @model_validator(mode="after")
+    def _patches_fit(self) -> EncoderShape:
+        if self.image_size % self.patch_size:
+            raise ValueError(f"image_size ({self.image_size}) must be divisible by patch_size ({self.patch_size})")
+        return self
+
+
+class ParserRecipe(Recipe):
+    """One pre-training of the scene parser."""
+
+    name: str
+    seed: int
+    run_dir: Path
+    scenes: tuple[Path, ...] = Field(description="folders written by python -m vision.scenes")
+    after: Path | None = Field(default=None, description="run_dir of a training whose weights it begins with")
+    grey_share: float = Field(default=0.4, ge=0, le=1, description="share of pictures shown without colour")
+    encoder: EncoderShape
+    optimizer: Optimizer
+    pictures_per_step: int = 64
+    checkpoint_minutes: float = 5.0
+
+
+class Stage(Recipe):
+    """A part of the alignment that has its own data and learns its own weights."""
+
+    name: str
+    after: str | None = Field(default=None, description="the stage whose last checkpoint it begins with")
+    pictures: bool = Field(description="whether pictures are shown, or only lists of what is in them")
+    learns: tuple[Literal["language", "projector"], ...]
+    optimizer: Optimizer
+    conversation_share: float = Field(default=0.15, ge=0, lt=1, description="share of tokens of plain conversations")
+
+
+class AlignRecipe(Recipe):
+    """One alignment of an encoder with a language model."""
+
+    name: str
+    seed: int
+    run_dir: Path
+    language_model: Path = Field(description="a folder in transformers' format")
+    parser: Path = Field(description="recipe of the parser whose encoder sees")
+    scenes: tuple[Path, ...] = Field(description="folders written by python -m vision.scenes")
+    conversations: Path = Field(description="recipe of the fine-tuning whose conversations are not to be forgotten")
+    stages: tuple[Stage, ...]
+    scenes_per_epoch: int = 3000
+    tokens_per_batch: int = 4096
+    checkpoint_minutes: float = 5.0
+
+    def stage(self, name: str) -> Stage:
+        """Raises: ValueError: there is none of this name."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise ValueError(f"no stage {name!r}; there are {', '.join(s.name for s in self.stages)}")
 
 
 R = TypeVar("R", bound=Recipe)

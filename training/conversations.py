@@ -46,6 +46,9 @@ class Encoded:
     ids: list[int]
     mask: list[int]
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
 
 class ConversationEncoder:
     """Turns conversations into ids and masks. Remembers the ids of texts it has seen."""

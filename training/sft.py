@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections.abc import Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -29,6 +30,7 @@ from training.data.rows import Conversation
 from training.data.templates import EXACT
 from training.losses import sliced_cross_entropy
 
+S = TypeVar("S", bound=Sized)
 POOL = 64  # batches are cut from pools of this many batches' worth of rows, sorted by length
 
 
@@ -100,15 +102,15 @@ def stress_opening(row: Encoded, tokens: int, weight: int) -> Encoded:
     return Encoded(row.ids, mask)
 
 
-def bucket(rows: list[Encoded], tokens_per_batch: int) -> list[list[Encoded]]:
+def bucket(rows: list[S], tokens_per_batch: int) -> list[list[S]]:
     """Rows of like length together, so that a padded batch holds at most `tokens_per_batch`."""
-    average = sum(len(r.ids) for r in rows) / max(1, len(rows))
+    average = sum(map(len, rows)) / max(1, len(rows))
     pool_size = max(1, int(POOL * tokens_per_batch / max(1.0, average)))
-    batches: list[list[Encoded]] = []
+    batches: list[list[S]] = []
     for start in range(0, len(rows), pool_size):
-        batch: list[Encoded] = []
-        for row in sorted(rows[start : start + pool_size], key=lambda r: len(r.ids)):
-            if batch and (len(batch) + 1) * len(row.ids) > tokens_per_batch:
+        batch: list[S] = []
+        for row in sorted(rows[start : start + pool_size], key=len):
+            if batch and (len(batch) + 1) * len(row) > tokens_per_batch:
                 batches.append(batch)
                 batch = []
             batch.append(row)

@@ -98,3 +98,9 @@ class Nouns:
     def _choose(self, about: str, among: Sequence[T]) -> T:
         draw = self._chosen.setdefault(about, self._rng.randrange(840))
         return among[draw % len(among)]
+
+
+def words_for(value: str) -> set[str]:
+    """Every word that says a colour, material or shape in this package."""
+    colours = {word for word, _ in _COLOURS.get(value, ())}
+    return {*colours, *_MATERIAL_PHRASES.get(value, ()), *_SHAPES.get(value, ()), *NOUN_FORMS[value]}

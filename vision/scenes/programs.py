@@ -87,6 +87,13 @@ def execute(program: Program, objects: Sequence[SceneObject], meant: Mapping[int
 
     `meant` settles `unique` steps by hand: step -> id of the object that is meant.
     Raises: ProgramError: the program itself is wrong."""
+    return run_steps(program, objects, meant)[1]
+
+
+def run_steps(
+    program: Program, objects: Sequence[SceneObject], meant: Mapping[int, int] | None = None
+) -> tuple[list[Value], Outcome]:
+    """What each step came to, up to one that failed, and what the program came to (see `execute`)."""
     if not program:
         raise ProgramError("a program needs at least one step")
     machine = _Machine({o.id: o for o in objects})
@@ -102,10 +109,10 @@ def execute(program: Program, objects: Sequence[SceneObject], meant: Mapping[int
             values.append(run(machine, *(values[i] for i in step.of), **step.args))
         except _CannotTellError as why:
             machine.used |= why.found
-            return Outcome(None, CANNOT_TELL, tuple(sorted(machine.used)), why.reason, number, why.found)
-        except (TypeError, IndexError, KeyError, AttributeError) as error:
+            return values, Outcome(None, CANNOT_TELL, tuple(sorted(machine.used)), why.reason, number, why.found)
+        except (TypeError, IndexError, KeyError, AttributeError, ValueError) as error:
             raise ProgramError(f"step {number}: {step.op!r} does not take {step.of} {step.args}: {error}") from error
-    return Outcome(values[-1], spoken_value(values[-1]), tuple(sorted(machine.used)))
+    return values, Outcome(values[-1], spoken_value(values[-1]), tuple(sorted(machine.used)))
 
 
 def spoken_value(value: Value) -> str:

@@ -1,0 +1,207 @@
+"""Teach the language model to see, in stages that go on from one another.
+
+| stage | learns | from |
+|---|---|---|
+| reason | the language model | lists of objects and questions about them, without any picture; plain conversations |
+| describe | the projector alone | pictures with their lists and descriptions |
+| answer | projector and language model | pictures, questions, plain conversations |
+
+The encoder is frozen throughout, so a picture is looked at once. Runs in pieces; the same command goes on.
+
+How to run:
+    python -m training.align training/recipes/reference_eyes.yaml --stage reason --minutes 40 --decay-minutes 10
+    python -m training.align training/recipes/reference_eyes.yaml --stage describe --minutes 10 --decay-minutes 4
+    python -m training.align training/recipes/reference_eyes.yaml --stage answer --minutes 90 --decay-minutes 20
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
+
+from training import loop
+from training.arguments import parse_stage
+from training.config import AlignRecipe, ParserRecipe, SftRecipe, Stage, load_recipe
+from training.conversations import ConversationEncoder
+from training.data.decontaminate import Decontaminator, load_prompts
+from training.data.mixture import epoch_rows, load_chats
+from training.data.rows import Conversation
+from training.data.templates import EXACT
+from training.losses import sliced_cross_entropy
+from training.patches import patches_of
+from training.scene_rows import Asked, Row, SceneEncoder, pack, read_asked, targets
+from training.sft import bucket
+from vision.llava import freshened_rows
+from vision.projector import Projector
+from vision.reasoning.tokens import ALL, IMAGE
+
+
+class AlignBatches:
+    """Batches of an epoch, then of the next: every scene of the stage once, and plain conversations among them."""
+
+    def __init__(
+        self,
+        recipe: AlignRecipe,
+        stage: Stage,
+        asked: Sequence[Asked],
+        encoder: SceneEncoder,
+        text: ConversationEncoder,
+        chats: dict[str, list[Conversation]],
+    ) -> None:
+        self._recipe, self._stage, self._asked = recipe, stage, asked
+        self._encoder, self._text, self._chats = encoder, text, chats
+        self._sft = load_recipe(recipe.conversations, SftRecipe)
+        self._decontaminator = Decontaminator(load_prompts())
+        self._epoch, self._place = 0, 0
+        self._batches: list[list[Row]] = []
+
+    def next(self) -> list[Row]:
+        if self._place == len(self._batches):
+            if self._batches:
+                self._epoch, self._place = self._epoch + 1, 0
+            self._batches = self._make(self._epoch)
+        batch = self._batches[self._place]
+        self._place += 1
+        return batch
+
+    def _make(self, epoch: int) -> list[list[Row]]:
+        """An epoch is a share of the scenes, so that no more rows lie in memory than are soon needed."""
+        rng = random.Random(f"{self._recipe.seed}:{self._stage.name}:{epoch}")
+        talk = epoch_rows(self._sft, self._recipe.seed % 1000 + epoch, self._chats, self._decontaminator)
+        small = [(row.turns[0][1], row.turns[1][1]) for row in talk if len(row.turns) == 2]
+        share = self._recipe.scenes_per_epoch
+        start = epoch * share % len(self._asked)
+        picked = (*self._asked[start:], *self._asked[:start])[:share]
+        rows = [self._encoder.row(asked, rng, small) for asked in picked]
+        tokens = sum(map(len, rows)) * self._stage.conversation_share / (1 - self._stage.conversation_share)
+        for row in talk:
+            if tokens <= 0:
+                break
+            encoded = self._text.encode(list(row.turns), None if row.label == EXACT else rng)
+            if len(encoded.ids) <= self._sft.max_tokens:
+                rows.append(Row(encoded))
+                tokens -= len(encoded.ids)
+        rng.shuffle(rows)
+        batches = bucket(rows, self._recipe.tokens_per_batch)
+        rng.shuffle(batches)
+        print(f"epoch {epoch}: {len(rows)} rows in {len(batches)} batches", flush=True)
+        return batches
+
+    def cursor(self) -> dict[str, Any]:
+        return {"epoch": self._epoch, "place": self._place}
+
+    def seek(self, cursor: dict[str, Any]) -> None:
+        self._epoch, self._place = cursor["epoch"], cursor["place"]
+        self._batches = self._make(self._epoch)
+
+
+class Speaker(torch.nn.Module):
+    """The language model, and the projector that turns patches into what it reads like words."""
+
+    def __init__(self, language: LlamaForCausalLM, projector: Projector, image_id: int) -> None:
+        super().__init__()
+        self.language, self.projector = language, projector
+        self._image_id = image_id
+
+    def loss(self, rows: list[Row], pad_id: int, patches: NDArray[np.float16] | None) -> torch.Tensor:
+        """Mean over the learned tokens. `patches`: (pictures, P, D), needed if a row shows one."""
+        packed = pack(rows, pad_id)
+        with torch.autocast("cpu", torch.bfloat16):
+            inputs = self.language.get_input_embeddings()(packed.ids)
+            if packed.pictures:
+                if patches is None:
+                    raise ValueError("a row shows a picture, and there are no patches")
+                seen = torch.from_numpy(patches[packed.pictures].astype(np.float32))
+                projected = self.projector(seen).to(inputs.dtype).flatten(0, 1)
+                inputs = inputs.masked_scatter((packed.ids == self._image_id)[..., None], projected)
+            hidden = self.language.model(
+                inputs_embeds=inputs,
+                attention_mask=packed.allowed,
+                position_ids=packed.positions,
+                use_cache=False,
+            ).last_hidden_state
+        places, learned = targets(packed)
+        states = hidden.flatten(0, 1)[places].to(torch.bfloat16)
+        return sliced_cross_entropy(states, self.language.lm_head.weight, learned)
+
+
+def seeing_tokenizer(recipe: AlignRecipe) -> PreTrainedTokenizerBase:
+    """The language model's tokenizer with the control tokens of visual reasoning."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(recipe.language_model)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(ALL)}, replace_extra_special_tokens=False)
+    return tokenizer
+
+
+def build_speaker(recipe: AlignRecipe, tokenizer: PreTrainedTokenizerBase) -> Speaker:
+    """With the published language model's weights (fp32) and a fresh projector."""
+    language = LlamaForCausalLM.from_pretrained(recipe.language_model, dtype=torch.float32)
+    freshened_rows(language, len(tokenizer))
+    parser = load_recipe(recipe.parser, ParserRecipe)
+    projector = Projector(parser.encoder.hidden_size, language.config.hidden_size)
+    image_id = tokenizer.convert_tokens_to_ids(IMAGE)
+    assert isinstance(image_id, int)
+    return Speaker(language, projector, image_id)
+
+
+def load_latest(recipe: AlignRecipe, speaker: Speaker, before: str | None) -> None:
+    """Begin where the stage `before` ended. Mutates `speaker`."""
+    if before is not None:
+        loop.load_checkpoint(recipe.run_dir / before / "checkpoint.pt", speaker)
+
+
+def all_asked(folders: Sequence[Path]) -> list[Asked]:
+    """The scenes of all folders; pictures are numbered through."""
+    found: list[Asked] = []
+    for folder in folders:
+        start = len(found)
+        found += [Asked(a.scene, a.questions, start + (a.picture or 0)) for a in read_asked(folder)]
+    return found
+
+
+def main() -> None:
+    arguments, name = parse_stage(__doc__)
+    recipe = load_recipe(arguments.recipe, AlignRecipe)
+    stage = recipe.stage(name)
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(recipe.seed)
+    tokenizer = seeing_tokenizer(recipe)
+    speaker = build_speaker(recipe, tokenizer)
+    load_latest(recipe, speaker, stage.after)
+    speaker.language.requires_grad_("language" in stage.learns)
+    speaker.projector.requires_grad_("projector" in stage.learns)
+
+    asked = all_asked(recipe.scenes)
+    patches = patches_of(recipe) if stage.pictures else None
+    if patches is None:
+        asked = [Asked(a.scene, a.questions) for a in asked]
+    encoder = SceneEncoder(tokenizer, 0 if patches is None else patches.shape[1])
+    text = ConversationEncoder(tokenizer)
+    chats = load_chats(load_recipe(recipe.conversations, SftRecipe), arguments.data_dir)
+    batches = AlignBatches(recipe, stage, asked, encoder, text, chats)
+
+    def loss_of(batch: list[Row]) -> tuple[torch.Tensor, int]:
+        return speaker.loss(batch, text.pad_id, patches), sum(map(len, batch))
+
+    progress = loop.run(
+        run_dir=recipe.run_dir / stage.name,
+        model=speaker,
+        optimizers=loop.build_optimizers(speaker, stage.optimizer),
+        recipe=stage.optimizer,
+        batches=batches,
+        loss_of=loss_of,
+        minutes=arguments.minutes,
+        decay_minutes=arguments.decay_minutes,
+        checkpoint_minutes=recipe.checkpoint_minutes,
+    )
+    print(f"stopped at step {progress.step}, {progress.tokens:,} tokens", flush=True)
+
+
+if __name__ == "__main__":
+    main()

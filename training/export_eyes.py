@@ -1,0 +1,102 @@
+"""Publish the aligned model: a LlavaForConditionalGeneration in bf16 with its processor, the parser's head beside it,
+and a manifest that says where all came from. The folder appears whole or not at all.
+
+How to run:
+    python -m training.export_eyes training/recipes/reference_eyes.yaml [--stage answer] [--out DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import GenerationConfig, SiglipImageProcessorPil
+
+from training import loop
+from training.align import Speaker, build_speaker, seeing_tokenizer
+from training.config import AlignRecipe, ParserRecipe, load_recipe
+from training.export import MANIFEST, digest, sha256
+from training.patches import load_parser
+from vision.llava import join
+from vision.reader import save_head
+from vision.reasoning.tokens import IMAGE
+
+# The template of training/conversations.py, where a turn may also be a list of texts and pictures.
+CHAT_TEMPLATE = (
+    "{%- macro said(content) -%}{% if content is string %}{{ content }}{% else %}{% for part in content %}"
+    "{% if part['type'] == 'image' %}{{ '" + IMAGE + "' }}{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}{%- endmacro -%}"
+    "{{ '<|bos|>' }}{% for message in messages %}"
+    "{% if message['role'] not in ['system', 'user', 'assistant'] %}"
+    "{{ raise_exception('unknown role: ' + message['role']) }}{% endif %}"
+    "{{ '<|' + message['role'] + '|>' }}"
+    "{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ said(message['content']) + '<|end|>' }}{% endgeneration %}"
+    "{% else %}{{ said(message['content']) + '<|end|>' }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def manifest(folder: Path, recipe: AlignRecipe, parser: ParserRecipe, runs: dict[str, loop.Progress]) -> dict[str, Any]:
+    """Everything a reader needs to know where the weights came from."""
+    base = json.loads((recipe.language_model / MANIFEST).read_text(encoding="utf-8"))
+    return {
+        "name": "nunmal-reference",
+        "digest": digest(folder),
+        "files": {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != MANIFEST},
+        "recipes": {"align": recipe.model_dump(mode="json"), "parser": parser.model_dump(mode="json")},
+        "steps": {name: run.step for name, run in runs.items()},
+        "tokens_seen": {name: run.tokens for name, run in runs.items()},
+        "minutes": {name: round(run.seconds / 60, 1) for name, run in runs.items()},
+        "language_model": base,
+    }
+
+
+def write(recipe: AlignRecipe, stage: str, folder: Path) -> dict[str, Any]:
+    """Put the model together and write it into a folder that does not exist yet. Returns its manifest."""
+    parser_recipe = load_recipe(recipe.parser, ParserRecipe)
+    parser = load_parser(parser_recipe)
+    tokenizer = seeing_tokenizer(recipe)
+    tokenizer.chat_template = CHAT_TEMPLATE
+    speaker: Speaker = build_speaker(recipe, tokenizer)
+    runs = {stage: loop.load_checkpoint(recipe.run_dir / stage / "checkpoint.pt", speaker)}
+    runs["parser"] = loop.load_checkpoint(parser_recipe.run_dir / "checkpoint.pt", parser)
+    size = parser_recipe.encoder.image_size
+    images = SiglipImageProcessorPil(
+        size={"height": size, "width": size}, resample=2, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    )
+    model, processor = join(parser.encoder, speaker.language, tokenizer, images, IMAGE)
+    model.model.multi_modal_projector.load_state_dict(speaker.projector.state_dict())
+    model.generation_config = GenerationConfig.from_pretrained(recipe.language_model)
+    model.bfloat16()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    save_head(parser.head, folder)
+    facts = manifest(folder, recipe, parser_recipe, runs)
+    (folder / MANIFEST).write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return facts
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("recipe", type=Path)
+    arguments.add_argument("--stage", default="answer", help="whose last checkpoint is published")
+    arguments.add_argument("--out", type=Path, required=True)
+    found = arguments.parse_args()
+    recipe = load_recipe(found.recipe, AlignRecipe)
+    fresh = found.out.with_name(found.out.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    facts = write(recipe, found.stage, fresh)
+    for path in fresh.iterdir():
+        path.chmod(0o644)
+    shutil.rmtree(found.out, ignore_errors=True)
+    fresh.rename(found.out)
+    size = sum(p.stat().st_size for p in found.out.iterdir())
+    print(f"{facts['digest']} {size / 1e6:.1f} MB -> {found.out}")
+
+
+if __name__ == "__main__":
+    main()

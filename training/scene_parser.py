@@ -1,0 +1,140 @@
+"""Pre-train the visual-reasoning model: read every object of a scene, its attributes, its place and the order of all.
+
+The data are folders written by `python -m vision.scenes`. A picture is seen as it is or in a mirror, and now and then
+in grey: training never shows some pairs of colour and shape, and a parser that can guess a shape from its colour will.
+Runs in pieces; the same command goes on.
+
+How to run:
+    python -m vision.scenes --seed 11 --n 30000 --size 120 --out var/vision/train-11
+    python -m training.scene_parser training/recipes/reference_parser.yaml --minutes 45 --decay-minutes 15
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import SiglipVisionConfig
+
+from training import loop
+from training.arguments import parse
+from training.config import ParserRecipe, load_recipe
+from vision.parser.model import SceneParser, loss
+from vision.parser.targets import collate, rows
+from vision.pixels import as_pixels, normalised
+from vision.scenes.scene import Scene
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pictures (B, S, S, 3), their tables of targets, and how each is shown."""
+
+    pixels: NDArray[np.uint8]
+    tables: torch.Tensor
+    mirrored: list[bool]
+    grey: list[bool]
+
+
+class SceneBatches:
+    """Pictures and targets in an order made from the epoch's number; everything is read once and kept in memory."""
+
+    def __init__(self, recipe: ParserRecipe) -> None:
+        self._recipe = recipe
+        self._epoch, self._place = 0, 0
+        scenes = [(folder, scene) for folder in recipe.scenes for scene in read_scenes(folder)]
+        grid = recipe.encoder.image_size // recipe.encoder.patch_size
+        self._tables = torch.stack([rows(scene, grid) for _, scene in scenes])
+        size = recipe.encoder.image_size
+        self._pixels = np.empty((len(scenes), size, size, 3), np.uint8)
+        for number, (folder, scene) in enumerate(scenes):
+            with Image.open(folder / scene.picture) as picture:
+                self._pixels[number] = as_pixels(picture, size)
+        self._order = self._make(0)
+
+    def _make(self, epoch: int) -> list[tuple[int, bool, bool]]:
+        """Number of the picture, whether it is mirrored, whether it is grey."""
+        rng = random.Random(f"{self._recipe.seed}:{epoch}")
+        grey = self._recipe.grey_share
+        order = [(number, rng.random() < 0.5, rng.random() < grey) for number in range(len(self._pixels))]
+        rng.shuffle(order)
+        return order
+
+    def next(self) -> Batch:
+        if self._place + self._recipe.pictures_per_step > len(self._order):
+            self._epoch, self._place = self._epoch + 1, 0
+            self._order = self._make(self._epoch)
+        picked = self._order[self._place : self._place + self._recipe.pictures_per_step]
+        self._place += len(picked)
+        shown = [self._pixels[n, :, ::-1] if m else self._pixels[n] for n, m, _ in picked]
+        return Batch(
+            np.stack([greyed(p, n) if g else p for p, (n, _, g) in zip(shown, picked, strict=True)]),
+            self._tables[[n for n, _, _ in picked]],
+            [m for _, m, _ in picked],
+            [g for _, _, g in picked],
+        )
+
+    def cursor(self) -> dict[str, Any]:
+        return {"epoch": self._epoch, "place": self._place}
+
+    def seek(self, cursor: dict[str, Any]) -> None:
+        self._epoch, self._place = cursor["epoch"], cursor["place"]
+        self._order = self._make(self._epoch)
+
+
+def greyed(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """(S, S, 3) in grey, as if through a colour filter that the seed picks."""
+    filtered = pixels @ np.random.default_rng(seed).dirichlet((1.0, 1.0, 1.0))
+    return np.repeat(filtered[..., None], 3, -1).astype(np.uint8)
+
+
+def read_scenes(folder: Path) -> list[Scene]:
+    """The rows of a folder's scenes.jsonl."""
+    with (folder / "scenes.jsonl").open(encoding="utf-8") as file:
+        return [Scene.from_json(json.loads(line)) for line in file]
+
+
+def build_parser(recipe: ParserRecipe) -> SceneParser:
+    """With random weights (fp32). Plain attention: over so few patches its backward pass is the faster one on a CPU."""
+    options: dict[str, Any] = {**recipe.encoder.model_dump(), "attn_implementation": "eager"}
+    return SceneParser(SiglipVisionConfig(**options, vision_use_head=False))
+
+
+def main() -> None:
+    arguments = parse(__doc__)
+    recipe = load_recipe(arguments.recipe, ParserRecipe)
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(recipe.seed)
+    parser = build_parser(recipe)
+    if recipe.after is not None and not (recipe.run_dir / "checkpoint.pt").exists():
+        loop.load_checkpoint(recipe.after / "checkpoint.pt", parser)
+    grid = recipe.encoder.image_size // recipe.encoder.patch_size
+
+    def loss_of(batch: Batch) -> tuple[torch.Tensor, int]:
+        with torch.autocast("cpu", torch.bfloat16):
+            reading = parser(normalised(batch.pixels))
+        wanted = collate(list(batch.tables), batch.mirrored, grid, batch.grey)
+        return loss(reading, wanted), len(batch.pixels) * grid * grid
+
+    progress = loop.run(
+        run_dir=recipe.run_dir,
+        model=parser,
+        optimizers=loop.build_optimizers(parser, recipe.optimizer),
+        recipe=recipe.optimizer,
+        batches=SceneBatches(recipe),
+        loss_of=loss_of,
+        minutes=arguments.minutes,
+        decay_minutes=arguments.decay_minutes,
+        checkpoint_minutes=recipe.checkpoint_minutes,
+    )
+    print(f"stopped at step {progress.step}, {progress.tokens:,} patches", flush=True)
+
+
+if __name__ == "__main__":
+    main()

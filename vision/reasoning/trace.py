@@ -1,0 +1,145 @@
+"""A chain of thought about a picture: a program, and after each step what it came to, as tokens before the answer.
+
+A step is its operation, the earlier steps it takes (left out if it takes just the one before), its arguments, IS, and
+its result: numbers of objects, a count, yes or no, or a word. After a step that nobody can tell, the rest is written
+down too, each as UNKNOWN, so that the whole program is there for the executor, which may see the picture otherwise.
+`all` has no result: it is the list itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vision.reasoning.tokens import COUNTS, IS, NO, NOTHING, NUMBERS, REASONS, STEPS, UNKNOWN, WORDS, YES, control
+from vision.scenes.programs import OPERATIONS, Program, ProgramError, Step, Value, run_steps
+from vision.scenes.scene import SceneObject
+from vision.scenes.vocabulary import ATTRIBUTES, SIDES, VALUES
+
+_ATTRIBUTE_OF = {value: attribute for attribute, values in VALUES.items() for value in values}
+_REASONS = dict(zip(("absent", "ambiguous", "unseen"), map(control, REASONS), strict=True))
+_RESULTS = {*NUMBERS, *COUNTS, YES, NO, NOTHING, UNKNOWN, *_REASONS.values(), *WORDS}
+_PAIRED = {"most": ("first", "second")}
+_NAMED = {"query": "attribute", "agree": "attribute", "alike": "attribute"}  # the argument's name in the program
+_NAMED |= {"beside": "side", "is_beside": "side", "outermost": "side", "side": "axis"}
+
+
+@dataclass(frozen=True)
+class Thought:
+    """What a model wrote: its program, and the last result of it that is no set (None: nobody can tell)."""
+
+    program: Program
+    value: Value | None
+    used: tuple[int, ...]  # numbers of the objects in its results
+
+
+def trace(program: Program, objects: Sequence[SceneObject]) -> list[str]:
+    """The tokens of a program run on objects whose ids are their numbers from 1.
+
+    Raises: ProgramError: it is wrong, or longer than STEPS."""
+    if len(program) > len(STEPS):
+        raise ProgramError(f"a program of {len(program)} steps; {len(STEPS)} can be written down")
+    values, outcome = run_steps(program, objects)
+    tokens: list[str] = []
+    for number, step in enumerate(program):
+        tokens += _said(step, number)
+        if step.op == "all":
+            continue
+        tokens.append(IS)
+        if number < len(values):
+            tokens += _result(values[number])
+        elif number == outcome.failed_step:
+            tokens.append(_REASONS[str(outcome.reason)])
+        else:
+            tokens.append(UNKNOWN)
+    return tokens
+
+
+def read_trace(tokens: Sequence[str]) -> Thought | None:
+    """The program in what a model wrote. None: it is not well formed."""
+    steps: list[Step] = []
+    results: list[list[str]] = []
+    place = 0
+    try:
+        while place < len(tokens):
+            operation = tokens[place][2:-2]
+            if operation not in OPERATIONS:
+                return None
+            place += 1
+            given: list[str] = []
+            result: list[str] = []
+            if operation != "all":
+                while tokens[place] != IS:
+                    given.append(tokens[place])
+                    place += 1
+                place += 1
+                while place < len(tokens) and _goes_on(tokens[place], result):
+                    result.append(tokens[place])
+                    place += 1
+            steps.append(_step(operation, given, len(steps)))
+            results.append(result)
+    except (IndexError, KeyError, ValueError):
+        return None
+    if not steps:
+        return None
+    used = sorted({NUMBERS.index(t) + 1 for result in results for t in result if t in NUMBERS})
+    return Thought(tuple(steps), _value(results[-1]), tuple(used))
+
+
+def _said(step: Step, number: int) -> list[str]:
+    before = () if step.of == (number - 1,) else step.of
+    if step.op == "unseen":
+        return [control(step.op), *(STEPS[i] for i in before)]
+    named = ATTRIBUTES if step.op == "filter" else tuple(step.args)  # one order, whatever the question's
+    return [control(step.op), *(STEPS[i] for i in before), *(control(step.args[n]) for n in named if n in step.args)]
+
+
+def _result(value: Value) -> list[str]:
+    if isinstance(value, bool):
+        return [YES if value else NO]
+    if isinstance(value, int):
+        return [COUNTS[value]]
+    if isinstance(value, str):
+        return [control(value)]
+    return [NUMBERS[i - 1] for i in sorted(value)] or [NOTHING]
+
+
+def _goes_on(token: str, result: list[str]) -> bool:
+    """Whether a token still belongs to a result: a set has many, everything else is one token."""
+    if not result:
+        return token in _RESULTS
+    return result[-1] in NUMBERS and token in NUMBERS
+
+
+def _step(operation: str, given: Sequence[str], number: int) -> Step:
+    of = tuple(STEPS.index(t) for t in given if t in STEPS)
+    words = [t[2:-2] for t in given if t not in STEPS]
+    if not of and operation != "all":
+        of = (number - 1,)
+    if any(i >= number or i < 0 for i in of):
+        raise ValueError("a step takes only earlier ones")
+    if operation == "filter":
+        return Step(operation, of, {_ATTRIBUTE_OF[word]: word for word in words})
+    if operation in _PAIRED:
+        return Step(operation, of, dict(zip(_PAIRED[operation], words, strict=True)))
+    if operation in _NAMED:
+        (word,) = words
+        if word not in (*ATTRIBUTES, *SIDES, "across", "along"):
+            raise ValueError(f"{operation} takes no {word}")
+        return Step(operation, of, {_NAMED[operation]: word})
+    if words:
+        raise ValueError(f"{operation} takes no words")
+    return Step(operation, of, {"property": ""} if operation == "unseen" else {})
+
+
+def _value(result: Sequence[str]) -> Value | None:
+    if len(result) != 1:
+        return None
+    (token,) = result
+    if token in COUNTS:
+        return COUNTS.index(token)
+    if token in (YES, NO):
+        return token == YES
+    if token in WORDS:
+        return token[2:-2]
+    return None
