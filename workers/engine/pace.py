@@ -1,15 +1,18 @@
 """How many tokens of prompts a step may read beside running answers: so many that it takes no more than twice the time
-of a step of the batch which they will make together.
+of a step of the batch which they will make together, or, if longer, those who wait have their share of 100 ms.
 
 Answers under way would otherwise stand still while a long prompt is read; and where many questions come at once, they
-would crawl in one by one beside the first. Measured, because the price of a prompt's token beside others depends on
-model, machine and batch: on a GPU that waits for its memory it is almost free.
+would crawl in one by one beside the first, in pieces that cost twice as much a token as long ones, and find it gone.
+Measured, because the price of a prompt's token beside others depends on model, machine and batch: on a GPU that waits
+for its memory it is almost free.
 """
 
 from __future__ import annotations
 
 _LEAST = 16  # tokens; a prompt gets on, whatever the measurements say
 _UNMEASURED = 64
+_PATIENCE_S = 0.1  # for a token, if nearly all wait for their first: faster than one reads, and frames are as far apart
+_MEASURE_EVERY = 100  # steps
 _WEIGHT = 0.2  # of the newest measurement
 _WEIGHT_IF_LESS = 0.5  # others on the machine make steps longer, nothing makes them shorter
 
@@ -18,20 +21,24 @@ class Pace:
     def __init__(self, most: int) -> None:
         """`most`: tokens of prompts in one step, also when nobody waits for it."""
         self._most = most
+        self._steps = 0
         self._step_s: dict[int, float] = {}  # of steps without prompts, by the magnitude of their rows
-        self._rest_s: dict[int, float] = {}  # of steps with prompts, less what these cost: a guess
+        self._measured: dict[int, int] = {}  # after how many steps, last
         self._token_s: float | None = None  # of one more token of a prompt
 
     def budget(self, rows: int, joining: int) -> int:
-        """Tokens of prompts for a step with so many running answers, when so many read their prompts or wait to."""
+        """Tokens of prompts for a step with so many running answers, when so many read their prompts or wait to. Now
+        and then 0, to measure a step without."""
         if rows == 0:
             return self._most
         if self._token_s is None:
             return min(self._most, _UNMEASURED)
-        alone_s = self._nearest(rows) or rows * self._token_s  # no shorter than as tokens of a prompt
-        together_s = max(alone_s, self._nearest(rows + joining) or 0.0, (rows + joining) * self._token_s)
-        left_s = 2 * together_s - alone_s
-        return min(self._most, max(_LEAST, int(left_s / max(self._token_s, 1e-9))))
+        if self._steps >= self._measured.get(rows.bit_length(), -_MEASURE_EVERY) + _MEASURE_EVERY:
+            return 0
+        alone_s = self._nearest(rows)
+        together_s = max(alone_s, self._nearest(rows + joining), (rows + joining) * self._token_s)
+        step_s = max(2 * together_s, _PATIENCE_S * joining / (rows + joining))
+        return min(self._most, max(_LEAST, int((step_s - alone_s) / max(self._token_s, 1e-9))))
 
     def shrink(self) -> bool:
         """Memory ran out: half as many from now on. False if that cannot be."""
@@ -40,27 +47,19 @@ class Pace:
 
     def took(self, seconds: float, rows: int, prompt_tokens: int) -> None:
         """A step with so many running answers and tokens of prompts."""
+        self._steps += 1
         magnitude = rows.bit_length()
         if rows and not prompt_tokens:
             self._step_s[magnitude] = _mixed(self._step_s.get(magnitude), seconds)
-        elif prompt_tokens < _LEAST:
-            return
-        elif not rows:
-            self._token_s = _mixed(self._token_s, seconds / prompt_tokens)
-        elif magnitude in self._step_s:
-            more_s = max(0.0, seconds - self._step_s[magnitude])
+            self._measured[magnitude] = self._steps
+        elif prompt_tokens >= _LEAST and (not rows or self._step_s):
+            more_s = max(0.0, seconds - self._nearest(rows)) if rows else seconds
             self._token_s = _mixed(self._token_s, more_s / prompt_tokens)
-        elif self._token_s is not None:
-            rest_s = max(seconds - prompt_tokens * self._token_s, rows * self._token_s)
-            self._rest_s[magnitude] = _mixed(self._rest_s.get(magnitude), rest_s)
 
-    def _nearest(self, rows: int) -> float | None:
-        """Of a step with about so many rows."""
+    def _nearest(self, rows: int) -> float:
+        """Of a step with about so many rows; there must be one."""
         magnitude = rows.bit_length()
-        if magnitude in self._rest_s and magnitude not in self._step_s:
-            return self._rest_s[magnitude]
-        known = min(self._step_s, key=lambda each: abs(each - magnitude), default=None)
-        return None if known is None else self._step_s[known]
+        return self._step_s[min(self._step_s, key=lambda each: abs(each - magnitude))]
 
 
 def _mixed(old: float | None, new: float) -> float:

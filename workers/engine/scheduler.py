@@ -95,10 +95,10 @@ class Scheduler:
         self._arrivals += 1
 
     def plan(self, budget: int) -> list[Piece]:
-        """The pieces of the next step, at most `budget` (at least 1) tokens of prompts among them. Say `advance` when
-        they have been computed."""
+        """The pieces of the next step, at most `budget` (at least 1, if nobody decodes) tokens of prompts among them.
+        Say `advance` when they have been computed."""
         pieces = [self._piece(sequence, 1) for sequence in self._decoding()]
-        budget = max(1, budget)
+        budget = budget if pieces else max(1, budget)
         for sequence in [each for each in self._running if each.lacking > 1]:
             budget -= self._read(sequence, budget, pieces)
         while budget > 0 and (newcomer := self._admit()):

@@ -73,6 +73,15 @@ def test_prompts_are_read_in_pieces_beside_those_that_decode() -> None:
     ]
 
 
+def test_without_a_budget_prompts_wait_for_one_step_unless_nobody_decodes() -> None:
+    memory = Memory(blocks=20)
+    memory.add("a", [1, 2])
+
+    assert [spans(memory.step(budget=0)) for _ in range(2)] == [[("a", 0, 1)], [("a", 1, 2)]]
+    memory.add("b", [1, 2, 3])
+    assert spans(memory.step(budget=0)) == [("a", 2, 3)]
+
+
 def test_no_more_than_the_slots_compute_and_the_others_follow_in_order() -> None:
     memory = Memory(blocks=20, slots=1)
     for name in "abc":
@@ -222,8 +231,9 @@ def test_whatever_happens_everybody_sees_their_own_tokens_and_ends(
 
 
 def _advance(memory: Memory, ends: dict[str, int], budget: int, chance: random.Random) -> None:
+    budget = chance.choice((budget, 0))
     pieces = memory.step(budget)
-    assert sum(piece.stop - piece.start for piece in pieces if not piece.is_decoding) <= budget
+    assert sum(piece.stop - piece.start for piece in pieces if not piece.is_decoding) <= max(1, budget)
     for name in [name for name in ends if len(memory.tokens[name]) >= ends[name] or chance.random() < 0.01]:
         del ends[name]
         memory.remove(name, is_sound=chance.random() < 0.8)
