@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vision.reasoning.tokens import COUNTS, IS, NO, NOTHING, NUMBERS, REASONS, STEPS, UNKNOWN, WORDS, YES, control
-from vision.scenes.programs import OPERATIONS, Program, ProgramError, Step, Value, run_steps
+from vision.scenes.programs import OPERATIONS, Outcome, Program, ProgramError, Step, Value, run_steps
 from vision.scenes.scene import SceneObject
 from vision.scenes.vocabulary import ATTRIBUTES, SIDES, VALUES
 
@@ -43,16 +43,23 @@ def trace(program: Program, objects: Sequence[SceneObject]) -> list[str]:
     tokens: list[str] = []
     for number, step in enumerate(program):
         tokens += _said(step, number)
-        if step.op == "all":
-            continue
-        tokens.append(IS)
-        if number < len(values):
-            tokens += _result(values[number])
-        elif number == outcome.failed_step:
-            tokens.append(_REASONS[str(outcome.reason)])
-        else:
-            tokens.append(UNKNOWN)
+        if step.op != "all":
+            tokens += [IS, *_came_to(number, values, outcome)]
     return tokens
+
+
+def result_of_last(program: Program, objects: Sequence[SceneObject]) -> list[str]:
+    """The tokens of what a program's last step came to; it need not be a whole program yet.
+
+    Raises: ProgramError: it is wrong."""
+    values, outcome = run_steps(program, objects, is_whole=False)
+    return _came_to(len(program) - 1, values, outcome)
+
+
+def _came_to(number: int, values: Sequence[Value], outcome: Outcome) -> list[str]:
+    if number < len(values):
+        return _result(values[number])
+    return [_REASONS[str(outcome.reason)] if number == outcome.failed_step else UNKNOWN]
 
 
 def read_trace(tokens: Sequence[str]) -> Thought | None:

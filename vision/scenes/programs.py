@@ -91,9 +91,13 @@ def execute(program: Program, objects: Sequence[SceneObject], meant: Mapping[int
 
 
 def run_steps(
-    program: Program, objects: Sequence[SceneObject], meant: Mapping[int, int] | None = None
+    program: Program,
+    objects: Sequence[SceneObject],
+    meant: Mapping[int, int] | None = None,
+    is_whole: bool = True,
 ) -> tuple[list[Value], Outcome]:
-    """What each step came to, up to one that failed, and what the program came to (see `execute`)."""
+    """What each step came to, up to one that failed, and what the program came to (see `execute`); a program that is
+    not whole yet may end in a set."""
     if not program:
         raise ProgramError("a program needs at least one step")
     machine = _Machine({o.id: o for o in objects})
@@ -112,7 +116,8 @@ def run_steps(
             return values, Outcome(None, CANNOT_TELL, tuple(sorted(machine.used)), why.reason, number, why.found)
         except (TypeError, IndexError, KeyError, AttributeError, ValueError) as error:
             raise ProgramError(f"step {number}: {step.op!r} does not take {step.of} {step.args}: {error}") from error
-    return values, Outcome(values[-1], spoken_value(values[-1]), tuple(sorted(machine.used)))
+    answer = spoken_value(values[-1]) if is_whole else ""
+    return values, Outcome(values[-1], answer, tuple(sorted(machine.used)))
 
 
 def spoken_value(value: Value) -> str:
