@@ -3,8 +3,9 @@
 | way | the language model is given | the answer is |
 |---|---|---|
 | end_to_end | the picture | its own sentence |
-| combined | the picture and what the scene parser read off it, as text evidence | its own sentence |
-| evidence_only | the question alone: only the program it writes is used | the program run on what the parser read |
+| listed | the picture and what the scene parser read off it, as text evidence | its own sentence |
+| combined | the same, and the executor's results in its thoughts | its own sentence |
+| evidence_only | the same; only the program it writes is used | the program run on what the parser read |
 | blind | a picture of nothing | its own sentence |
 | majority | nothing | the most frequent answer of the family in these questions |
 
@@ -35,7 +36,7 @@ from vision.scenes.scene import SceneObject
 from vision.viewer import Viewer
 
 MODEL = Path("workers/reference/model")
-WAYS = ("end_to_end", "combined", "evidence_only", "blind")
+WAYS = ("end_to_end", "listed", "combined", "evidence_only", "blind")
 _AT_ONCE = 8  # pictures
 
 
@@ -92,8 +93,10 @@ def predict(viewer: Viewer, asked: Sequence[Asked], ways: Sequence[str]) -> list
     programs: list[str | None] = [None] * len(pairs)
     if "end_to_end" in ways:
         said["end_to_end"] = [t.sentence for t in viewer.answer(pixels, places, texts, None)]
+    if "listed" in ways:
+        said["listed"] = [t.sentence for t in viewer.answer(pixels, places, texts, found)]
     if "combined" in ways or "evidence_only" in ways:
-        told = viewer.answer(pixels, places, texts, found)
+        told = viewer.answer(pixels, places, texts, found, is_guided=True)
         said["combined"] = [t.sentence for t in told]
         programs = [_run(t.program, found[place]) if t.program else None for t, place in zip(told, places, strict=True)]
     if "blind" in ways:

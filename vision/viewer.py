@@ -6,16 +6,17 @@ Answers are greedy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoProcessor, LlavaForConditionalGeneration
+from transformers import AutoProcessor, LlavaForConditionalGeneration, LogitsProcessor
 
 from vision.reader import SceneReader
+from vision.reasoning.guide import RESULTS_ONLY, Guide
 from vision.reasoning.listing import listing
 from vision.reasoning.tokens import ALL, IMAGE, SCENE, SCENE_END
 from vision.reasoning.trace import read_trace
@@ -33,6 +34,29 @@ class Told:
     program: Program | None
 
 
+class _Guided(LogitsProcessor):
+    """A guide for each row."""
+
+    def __init__(self, guides: Sequence[Guide], control: Mapping[str, int]) -> None:
+        self._guides, self._control = guides, control
+        self._names = {token_id: name for name, token_id in control.items()}
+        self._results = [control[name] for name in RESULTS_ONLY]
+        self._read = 0  # tokens that the guides were told
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """input_ids (B, written so far), scores (B, vocabulary)."""
+        for row, guide in enumerate(self._guides):
+            for token_id in input_ids[row, self._read :].tolist():
+                guide.accept(self._names.get(token_id))
+            if guide.forced is not None:
+                scores[row] = float("-inf")
+                scores[row, self._control[guide.forced]] = 0
+            elif guide.is_thinking:
+                scores[row, self._results] = float("-inf")
+        self._read = input_ids.shape[1]
+        return scores
+
+
 class Viewer:
     """A model, its processor, and its scene parser if it has one."""
 
@@ -40,6 +64,7 @@ class Viewer:
         self._model: Any = model
         self._processor = processor
         self._tokenizer = processor.tokenizer
+        self._control: dict[str, int] = {name: self._tokenizer.convert_tokens_to_ids(name) for name in ALL}
         self.reader = reader
 
     @classmethod
@@ -68,8 +93,10 @@ class Viewer:
         places: Sequence[int],
         questions: Sequence[str],
         evidence: Sequence[Sequence[SceneObject]] | None,
+        is_guided: bool = False,
     ) -> list[Told]:
-        """Each question about the picture at its place. `evidence`: what is listed of each, None for nothing."""
+        """Each question about the picture at its place. `evidence`: what is listed of each, None for nothing; guided:
+        what a thought comes to is the executor's finding in the evidence."""
         seen = self._model.get_image_features(pixel_values=pixels).pooler_output
         rows = []
         for place, question in zip(places, questions, strict=True):
@@ -82,9 +109,12 @@ class Viewer:
                 tokenize=False,
             )
             rows.append(self._tokenizer.encode(text, add_special_tokens=False))
-        return [self._told(ids) for ids in self._generate(rows, places, seen)]
+        guides = [Guide(evidence[place]) for place in places] if is_guided and evidence is not None else []
+        return [self._told(ids) for ids in self._generate(rows, places, seen, guides)]
 
-    def _generate(self, rows: list[list[int]], places: Sequence[int], seen: Any) -> list[list[int]]:
+    def _generate(
+        self, rows: list[list[int]], places: Sequence[int], seen: Any, guides: Sequence[Guide]
+    ) -> list[list[int]]:
         """Greedy answers, padded on the left."""
         length = max(map(len, rows))
         pad = self._tokenizer.pad_token_id
@@ -95,14 +125,18 @@ class Viewer:
         image = self._tokenizer.convert_tokens_to_ids(IMAGE)
         inputs = inputs.masked_scatter((ids == image)[..., None], vectors)
         generated = self._model.generate(
-            inputs_embeds=inputs, attention_mask=mask, max_new_tokens=_MOST_NEW_TOKENS, do_sample=False
+            inputs_embeds=inputs,
+            attention_mask=mask,
+            max_new_tokens=_MOST_NEW_TOKENS,
+            do_sample=False,
+            logits_processor=[_Guided(guides, self._control)] if guides else None,
         )
         return [
             row[: row.index(end)] if (end := self._tokenizer.eos_token_id) in row else row for row in generated.tolist()
         ]
 
     def _told(self, ids: list[int]) -> Told:
-        control = set(self._tokenizer.convert_tokens_to_ids(list(ALL)))
+        control = set(self._control.values())
         thoughts = self._tokenizer.convert_ids_to_tokens([i for i in ids if i in control])
         if SCENE in thoughts and SCENE_END in thoughts:
             thoughts = thoughts[thoughts.index(SCENE_END) + 1 :]
