@@ -58,11 +58,23 @@ class Origin(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PictureRef:
+    """A picture that a turn shows: its own id, and the blob it is."""
+
+    id: str
+    sha256: str
+    width: int  # pixels
+    height: int
+    alt: str = ""  # what its owner calls it
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a prompt."""
+    """One turn of a prompt. Its pictures stand before its text."""
 
     role: Role
     content: str
+    pictures: tuple[PictureRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +153,7 @@ class Generation:
     job_class: JobClass = JobClass.INTERACTIVE
     origin: Origin = Origin.PAGE
     prompt: tuple[Message, ...] | str | None = None  # all of it: messages, or raw text; None: the branch and question
+    pictures: tuple[PictureRef, ...] = ()  # beside the question, or in the messages of `prompt`
     cost: float = 0.0  # tokens this turn was expected to take when it was asked
     forecast_s: float | None = None  # how long it was expected to wait when it was asked
     sampling: SamplingParams = field(default_factory=SamplingParams)

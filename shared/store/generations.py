@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from shared.chat import Generation, GenerationState, JobClass, Origin, SamplingParams, TokenLogprob
+from shared.chat import Generation, GenerationState, JobClass, Origin, PictureRef, SamplingParams, TokenLogprob
 from shared.errors import NunmalError, PromptTooLong, TooManyAttempts
 from shared.store.connection import Collection, Document, translated
 from shared.store.logprobs import logprobs_from_store, logprobs_in_store
@@ -70,7 +70,9 @@ class Generations:
         document["listeners"] = list(generation.listeners)
         document["job_class"] = int(generation.job_class)
         document["origin"] = str(generation.origin)
-        document["prompt"] = prompt_in_store(generation.prompt)
+        document["prompt"] = prompt_in_store(generation.prompt, generation.pictures)
+        document["pictures"] = list(document["pictures"])
+        document["picture_ids"] = [picture.id for picture in generation.pictures]  # by which pictures are looked for
         document["created_at"] = generation.created_at.timestamp()
         document["permit_at"] = now()
         try:
@@ -115,10 +117,6 @@ class Generations:
     async def remove(self, generation_id: str) -> None:
         """Take back a question that no worker was asked to answer."""
         await self._generations.delete_one({"_id": generation_id, "state": str(GenerationState.QUEUED)})
-
-    @translated
-    async def remove_conversation(self, conversation_id: str) -> None:
-        await self._generations.delete_many({"conversation_id": conversation_id})
 
     @translated
     async def unfinished_of_user(self, user_id: str, limit: int) -> int:
@@ -336,7 +334,8 @@ def _generation(document: Document) -> Generation:
     values["job_class"] = JobClass(document["job_class"])
     values["sampling"] = SamplingParams(**{**document["sampling"], "stop": tuple(document["sampling"].get("stop", ()))})
     values["origin"] = Origin(document.get("origin", Origin.PAGE))
-    values["prompt"] = prompt_from_store(document.get("prompt"))
+    values["pictures"] = tuple(PictureRef(**picture) for picture in document.get("pictures", ()))
+    values["prompt"] = prompt_from_store(document.get("prompt"), values["pictures"])
     values["token_ids"] = tuple(document.get("token_ids", ()))
     values["listeners"] = tuple(document["listeners"])
     if document.get("logprobs") is not None:

@@ -13,6 +13,7 @@ from web.chat.blocks import Block, finished_blocks
 from web.chat.line import Lines
 from web.chat.markdown import LONG, render
 from web.chat.notes import note_of_final, note_of_waiting
+from web.pictures.views import PictureView, view_of
 from web.words import Words
 
 
@@ -22,6 +23,7 @@ class TurnView:
 
     id: str
     question: str
+    pictures: list[PictureView]  # beside the question
     state: GenerationState
     html: Markup
     blocks: list[Block]
@@ -72,6 +74,7 @@ def _view(turn: Generation, note: str) -> TurnView:
     return TurnView(
         id=turn.id,
         question=turn.question,
+        pictures=[view_of(picture) for picture in turn.pictures],
         state=turn.shown_state,
         html=Markup(render(turn.answer)) if is_over else Markup(),  # noqa: S704  # sanitised by render
         blocks=blocks,
