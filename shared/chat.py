@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from shared.evidence import Evidence
+
 
 class Role(StrEnum):
     """Who speaks in a prompt."""
@@ -170,6 +172,7 @@ class Generation:
     prompt_tokens: int = 0  # known once it has ended
     finish_reason: str | None = None  # of a done answer: "stop" (it ended by itself or at a stop string) or "length"
     logprobs: tuple[TokenLogprob, ...] | None = None  # of the answer's tokens but the end token, if they were asked for
+    evidence: Evidence | None = None  # of a done answer about pictures
     claimed_at: datetime | None = None
     first_token_at: datetime | None = None
     finished_at: datetime | None = None

@@ -126,6 +126,9 @@ class WorkerSettings(_Section):
     prefill_chunk: int = Field(
         default=512, ge=1, description="Most prompt tokens of one step; fewer beside running answers."
     )
+    picture_cache_mib: int = Field(
+        default=128, ge=0, description="MiB of prepared pictures a worker keeps for later turns."
+    )
     frame_ms: int = Field(
         default=20,
         ge=1,

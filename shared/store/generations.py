@@ -21,6 +21,7 @@ from pymongo.errors import DuplicateKeyError
 
 from shared.chat import Generation, GenerationState, JobClass, Origin, PictureRef, SamplingParams, TokenLogprob
 from shared.errors import NunmalError, PromptTooLong, TooManyAttempts
+from shared.evidence import Evidence
 from shared.store.connection import Collection, Document, translated
 from shared.store.logprobs import logprobs_from_store, logprobs_in_store
 from shared.store.prompts import prompt_from_store, prompt_in_store
@@ -234,6 +235,7 @@ class Generations:
         prompt_tokens: int = 0,
         finish_reason: str | None = None,
         logprobs: Sequence[TokenLogprob] | None = None,
+        evidence: Evidence | None = None,
     ) -> bool:
         """Write the end. False if another attempt owns the generation now."""
         update: dict[str, Any] = {
@@ -245,6 +247,8 @@ class Generations:
             "finished_at": now(),
             **logprobs_in_store(logprobs),
         }
+        if evidence is not None:
+            update["evidence"] = evidence.model_dump(mode="json")
         if error is not None:
             update |= {"error_code": error.code, "error_facts": error.facts}
             update["is_dead"] = isinstance(error, TooManyAttempts)
@@ -336,6 +340,8 @@ def _generation(document: Document) -> Generation:
     values["origin"] = Origin(document.get("origin", Origin.PAGE))
     values["pictures"] = tuple(PictureRef(**picture) for picture in document.get("pictures", ()))
     values["prompt"] = prompt_from_store(document.get("prompt"), values["pictures"])
+    if document.get("evidence") is not None:
+        values["evidence"] = Evidence.model_validate(document["evidence"])
     values["token_ids"] = tuple(document.get("token_ids", ()))
     values["listeners"] = tuple(document["listeners"])
     if document.get("logprobs") is not None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from markupsafe import Markup
 
 from shared.chat import Generation, GenerationState
+from shared.evidence import Evidence
 from web.chat.blocks import Block, finished_blocks
 from web.chat.line import Lines
 from web.chat.markdown import LONG, render
@@ -31,6 +32,7 @@ class TurnView:
     open_start: int
     position: str  # attempt.offset: where a stream goes on
     note: str
+    evidence: Evidence | None
     asked_at: datetime
     lane: str
 
@@ -82,6 +84,7 @@ def _view(turn: Generation, note: str) -> TurnView:
         open_start=open_start,
         position=f"{turn.attempt}.{len(turn.answer)}",
         note=note,
+        evidence=turn.evidence,
         asked_at=turn.created_at,
         lane=turn.lane,
     )
