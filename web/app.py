@@ -161,7 +161,8 @@ def create_app(
     app.register_blueprint(developers_blueprint())
     app.register_blueprint(
         api_blueprint(
-            *(api_service, Callers(store), hub, lines, envelopes, times, open_streams, openapi_document()),
+            *(api_service, Callers(store), hub, lines, envelopes, times, open_streams, pictures, large_bodies),
+            openapi_document(),
             model=settings.model_name,
             lane=lane_name,
         )
@@ -216,13 +217,17 @@ def create_app(
     return app
 
 
-def _most_body_bytes(picture_mib: int, path: str) -> int | None:
+def _most_body_bytes(picture_mib: int, path: str, mimetype: str) -> int | None:
     """Of what is posted there, where pictures may be in it."""
+    most = MOST_PER_MESSAGE * picture_mib * _MIB
+    if path in ("/v1/chat/completions", "/v1/jobs"):
+        return most * 4 // 3 + _MOST_BODY_BYTES  # base64
+    if mimetype != "multipart/form-data":
+        return None
     if path == UPLOADS:
         return picture_mib * _MIB + _MOST_BODY_BYTES
-    if path == "/chat" or (path.startswith("/chat/") and path.count("/") == 2):
-        return MOST_PER_MESSAGE * picture_mib * _MIB + _MOST_BODY_BYTES
-    return None
+    is_question = path == "/chat" or (path.startswith("/chat/") and path.count("/") == 2)
+    return most + _MOST_BODY_BYTES if is_question else None
 
 
 def _session_limits(settings: WebSettings) -> SessionLimits:

@@ -16,7 +16,7 @@ from quart.wrappers.request import Body
 
 from shared.errors import TooBusy
 
-_AT_ONCE = 16
+_MOST_BYTES = 256 << 20  # of all of them at once; they take a few times as much while they are read
 _OF_ONE_PERSON = 2
 _RETRY_S = 2.0
 
@@ -45,16 +45,17 @@ class HeldBody(Body):
 
 
 class LargeBodies:
-    """Belongs to one app. `most_bytes`: of a body by the path it is sent to; None: no more than of any other."""
+    """Belongs to one app. `most_bytes`: of a body by path and content type; None: no more than of any other."""
 
-    def __init__(self, most_bytes: Callable[[str], int | None]) -> None:
+    def __init__(self, most_bytes: Callable[[str, str], int | None]) -> None:
         self._most_bytes = most_bytes
         self._reading: Counter[str] = Counter()  # by who sent them
+        self._bytes = 0
 
     def hold(self, request: Request, usual_bytes: int) -> None:
         """Before anything of the request is received."""
         length = request.content_length
-        most = self._most_bytes(request.path) if request.method == "POST" else None
+        most = self._most_bytes(request.path, request.mimetype) if request.method == "POST" else None
         if length is not None and most is not None and usual_bytes < length:
             request.body = HeldBody(length, most)
 
@@ -64,11 +65,14 @@ class LargeBodies:
         if not isinstance(request.body, HeldBody):
             yield
             return
-        if self._reading.total() >= _AT_ONCE or self._reading[sender] >= _OF_ONE_PERSON:
+        length = request.content_length or 0
+        if self._bytes + length > _MOST_BYTES or self._reading[sender] >= _OF_ONE_PERSON:
             raise TooBusy(retry_after_s=_RETRY_S)
         self._reading[sender] += 1
+        self._bytes += length
         try:
             yield
         finally:
+            self._bytes -= length
             self._reading[sender] -= 1
             self._reading += Counter()  # drops who has none

@@ -12,6 +12,7 @@ from shared.settings import WebSettings
 from shared.store import Store
 from shared.store.pictures import Picture
 from web.forms import tidy
+from web.pictures.clean import CleanPicture
 from web.pictures.cleaner import Cleaner
 
 MOST_PER_MESSAGE = 4
@@ -36,20 +37,30 @@ class PictureService:
     async def upload(self, user_id: str, files: Sequence[bytes], alt: str = "") -> list[Picture]:
         """Keep all of them or none.
 
-        Raises PicturesUnsupported, TooManyPictures, PictureTooLarge, PicturesFull, TooBusy, MessageInvalid (`alt`), and
-        what web.pictures.clean.clean raises.
+        Raises TooManyPictures, MessageInvalid (`alt`), and what `require_room`, `clean` and `keep` raise.
         """
         if not files:
             return []
-        await self._require_eyes()
         self.require_few(len(files))
-        limit = self._settings.picture_max_mib
-        if any(len(data) > limit * _MIB for data in files):
-            raise PictureTooLarge(limit=limit)
+        await self.require_room(user_id, len(files))
         alt = tidy(alt, MOST_ALT_CHARACTERS)[:MOST_ALT_CHARACTERS].strip()
-        await self._require_space(user_id, len(files), 0)
-        clean = [await self._cleaner.clean(data) for data in files]
-        await self._require_space(user_id, len(files), sum(len(each.data) + len(each.thumbnail) for each in clean))
+        return await self.keep(user_id, [await self.clean(data) for data in files], alt)
+
+    async def require_room(self, user_id: str, count: int) -> None:
+        """Before work is done for so many. Raises PicturesUnsupported, PicturesFull."""
+        await self._require_eyes()
+        await self._require_space(user_id, count, 0)
+
+    async def clean(self, data: bytes) -> CleanPicture:
+        """Raises PictureTooLarge, TooBusy, and what web.pictures.clean.clean raises."""
+        limit = self._settings.picture_max_mib
+        if len(data) > limit * _MIB:
+            raise PictureTooLarge(limit=limit)
+        return await self._cleaner.clean(data)
+
+    async def keep(self, user_id: str, clean: Sequence[CleanPicture], alt: str = "") -> list[Picture]:
+        """Raises PicturesFull."""
+        await self._require_space(user_id, len(clean), sum(len(each.data) + len(each.thumbnail) for each in clean))
         return [
             await self._store.pictures.add(
                 *(user_id, each.data, each.thumbnail),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import io
 import json
 import re
@@ -12,12 +14,13 @@ from PIL import Image
 from quart import Quart
 
 from shared.broker.memory import MemoryBroker
-from shared.chat import Generation
+from shared.chat import Generation, GenerationState
+from shared.evidence import Evidence, EvidenceObject, PictureEvidence
 from shared.ids import new_id
 from shared.store import Store
 from tests.multipart import CONTENT_TYPE, Part, multipart
 from tests.picture_files import animated, bomb, cmyk, photo, png
-from tests.web_visitor import WebVisitor, web_settings
+from tests.web_visitor import WebVisitor, parse_events, web_settings
 from web.app import create_app
 from web.pictures.service import MOST_PER_MESSAGE
 
@@ -287,3 +290,78 @@ async def test_a_deleted_conversation_takes_its_pictures_along_and_no_others(
     assert (await person.client.get(f"/chat/pictures/{waiting}")).status_code == 200
     assert (await other.client.get(f"/chat/pictures/{theirs}")).status_code == 200
     assert await kept(store) == (2, 4)
+
+
+async def test_evidence_comes_before_the_end_of_its_answer_and_again_after_it(person: WebVisitor, store: Store) -> None:
+    picture_id = await picture_of(person)
+    await send(person, "공이 몇 개예요?", ("picture", picture_id))
+    claimed = await store.generations.claim(LANE, "w")
+    assert claimed is not None
+    ball = EvidenceObject(number=1, box=(0.1, 0.2, 0.5, 0.6), name="빨간 공", used=True)
+    evidence = Evidence(source="program", pictures=(PictureEvidence(picture_id=picture_id, objects=(ball,)),))
+    await store.generations.finish(
+        claimed.id, claimed.attempt, GenerationState.DONE, [1], "한 개예요.", evidence=evidence
+    )
+
+    for _ in range(2):
+        response = await person.client.get(person.stream_url)
+        events = parse_events(await response.get_data(as_text=True))
+        assert [event.name for event in events][-2:] == ["evidence", "done"]
+        assert events[-2].data == {
+            "source": "program",
+            "pictures": [
+                {
+                    "picture_id": picture_id,
+                    "objects": [{"number": 1, "box": [0.1, 0.2, 0.5, 0.6], "name": "빨간 공", "used": True}],
+                }
+            ],
+        }
+
+
+async def test_a_download_holds_pictures_and_what_was_asked_beside_them(person: WebVisitor, store: Store) -> None:
+    picture_id = await picture_of(person, photo(6), alt="고양이")
+    await send(person, "무슨 색이에요?", ("picture", picture_id))
+    await person.get("/account")
+    response = await person.post("/account/download")
+    taken = json.loads(await response.get_data(as_text=True))
+
+    (picture,) = taken["pictures"]
+    assert (picture["id"], picture["called"], picture["type"]) == (picture_id, "고양이", "image/jpeg")
+    assert Image.open(io.BytesIO(base64.b64decode(picture["base64"]))).size == (48, 64)
+    assert taken["conversations"][0]["turns"][0]["pictures"] == [picture_id]
+
+
+@pytest.mark.parametrize("may_send", [True, False])
+async def test_a_large_body_waits_for_who_may_send_it(app: Quart, person: WebVisitor, may_send: bool) -> None:
+    """Nothing of it is received for somebody who is not logged in."""
+    body = multipart([("csrf_token", person.csrf_token), ("picture", "a.png", png() + bytes(5 << 20))])
+    session = next(cookie.value for cookie in person.client.cookie_jar or () if cookie.name == "nunmal_session")
+    cookie = {"Cookie": f"nunmal_session={session}"} if may_send else {}
+    headers = JSON | {"Content-Length": str(len(body)), "Host": "localhost"} | cookie
+    scope: Any = {
+        **{"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": "/chat/pictures"},
+        **{"query_string": b"", "root_path": "", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)},
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    received, sent = 0, []
+
+    async def receive() -> Any:
+        nonlocal received
+        received += 1
+        return {"type": "http.request", "body": body, "more_body": False} if received == 1 else await asyncio.Future()
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await app.asgi_http_class(app, scope)(receive, send)
+
+    assert sent[0]["status"] == (201 if may_send else 401)
+    assert bool(received) is may_send
+
+
+async def test_more_large_bodies_of_one_person_at_once_are_told_to_wait(person: WebVisitor, store: Store) -> None:
+    data = png() + bytes(3 << 20)
+    answers = await asyncio.gather(*(upload(person, data) for _ in range(4)))
+
+    assert sorted(status for status, _ in answers) == [201, 201, 503, 503]
+    assert {said["code"] for status, said in answers if status == 503} == {"too_busy"}
