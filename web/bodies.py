@@ -17,7 +17,7 @@ from quart.wrappers.request import Body
 from shared.errors import TooBusy
 
 _MOST_BYTES = 256 << 20  # of all of them at once; they take a few times as much while they are read
-_OF_ONE_PERSON = 2
+_OF_ONE_PERSON = 6  # a page sends up to four at once
 _RETRY_S = 2.0
 
 

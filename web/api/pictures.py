@@ -29,7 +29,7 @@ async def keep_pictures(body: ChatCompletionRequest | JobRequest, user_id: str, 
         return {}
     sent = [(place, param, _decoded(part.image_url.url, param)) for place, param, part in parts]
     await pictures.require_room(user_id, len(sent))
-    clean = [await _clean(data, param, pictures) for _, param, data in sent]
+    clean = [await _clean(user_id, data, param, pictures) for _, param, data in sent]
     kept = await pictures.keep(user_id, clean)
     shown: Shown = {}
     for (place, _, _), picture in zip(sent, kept, strict=True):
@@ -64,8 +64,8 @@ def _decoded(url: str, param: str) -> bytes:
         raise ParameterInvalid(param=param) from error
 
 
-async def _clean(data: bytes, param: str, pictures: PictureService) -> CleanPicture:
+async def _clean(user_id: str, data: bytes, param: str, pictures: PictureService) -> CleanPicture:
     try:
-        return await pictures.clean(data)
+        return await pictures.clean(user_id, data)
     except InputError as error:
         raise type(error)("", **error.facts, param=param) from error

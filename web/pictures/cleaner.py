@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
 from typing import Any
 
 from shared import errors
@@ -22,7 +23,8 @@ log = logging.getLogger(__name__)
 MODULE = "web.pictures.cleaning_process"
 
 _AT_ONCE = 2  # each keeps a core busy
-_MOST_WAITING = 16
+_MOST_WAITING = 64
+_MOST_OF_ONE_PERSON = 16
 _WITHIN_S = 20.0  # 50 megapixels of HEIC take 3 s on a slow core; the first picture also waits for its process
 _RETRY_S = 2.0
 
@@ -36,18 +38,19 @@ class Cleaner:
         self._within_s = within_s
         self._idle: list[Process] = []
         self._room = asyncio.Semaphore(_AT_ONCE)
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()  # by who sent them
 
-    async def clean(self, data: bytes) -> CleanPicture:
+    async def clean(self, sender: str, data: bytes) -> CleanPicture:
         """Raises what web.pictures.clean.clean raises, PictureBroken also when it crashed or took too long; TooBusy."""
-        if self._waiting >= _MOST_WAITING:
+        if self._waiting.total() >= _MOST_WAITING or self._waiting[sender] >= _MOST_OF_ONE_PERSON:
             raise TooBusy(retry_after_s=_RETRY_S)
-        self._waiting += 1
+        self._waiting[sender] += 1
         try:
             async with self._room:
                 return await self._ask(data)
         finally:
-            self._waiting -= 1
+            self._waiting[sender] -= 1
+            self._waiting += Counter()  # drops who has none
 
     async def close(self) -> None:
         """End the processes; none may be at work."""

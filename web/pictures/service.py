@@ -44,19 +44,19 @@ class PictureService:
         self.require_few(len(files))
         await self.require_room(user_id, len(files))
         alt = tidy(alt, MOST_ALT_CHARACTERS)[:MOST_ALT_CHARACTERS].strip()
-        return await self.keep(user_id, [await self.clean(data) for data in files], alt)
+        return await self.keep(user_id, [await self.clean(user_id, data) for data in files], alt)
 
     async def require_room(self, user_id: str, count: int) -> None:
         """Before work is done for so many. Raises PicturesUnsupported, PicturesFull."""
         await self._require_eyes()
         await self._require_space(user_id, count, 0)
 
-    async def clean(self, data: bytes) -> CleanPicture:
+    async def clean(self, user_id: str, data: bytes) -> CleanPicture:
         """Raises PictureTooLarge, TooBusy, and what web.pictures.clean.clean raises."""
         limit = self._settings.picture_max_mib
         if len(data) > limit * _MIB:
             raise PictureTooLarge(limit=limit)
-        return await self._cleaner.clean(data)
+        return await self._cleaner.clean(user_id, data)
 
     async def keep(self, user_id: str, clean: Sequence[CleanPicture], alt: str = "") -> list[Picture]:
         """Raises PicturesFull."""
