@@ -127,7 +127,7 @@ def create_app(
     deletion = AccountDeletion(store, accounts, second_step, cancellation)
     access = Access(store, service, accounts, second_step)
     envelopes = Envelopes(words)
-    sight = Sight(lines, lane_name)
+    sight = Sight(store, lane_name, stale_after_s)
     pictures = PictureService(store, settings.web, sight.require)
     large_bodies = LargeBodies(functools.partial(_most_body_bytes, settings.web.picture_max_mib))
     times = stream_times or StreamTimes()
