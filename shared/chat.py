@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from shared.evidence import Evidence
+
 
 class Role(StrEnum):
     """Who speaks in a prompt."""
@@ -58,11 +60,23 @@ class Origin(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PictureRef:
+    """A picture that a turn shows: its own id, and the blob it is."""
+
+    id: str
+    sha256: str
+    width: int  # pixels
+    height: int
+    alt: str = ""  # what its owner calls it
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a prompt."""
+    """One turn of a prompt. Its pictures stand before its text."""
 
     role: Role
     content: str
+    pictures: tuple[PictureRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +155,7 @@ class Generation:
     job_class: JobClass = JobClass.INTERACTIVE
     origin: Origin = Origin.PAGE
     prompt: tuple[Message, ...] | str | None = None  # all of it: messages, or raw text; None: the branch and question
+    pictures: tuple[PictureRef, ...] = ()  # beside the question, or in the messages of `prompt`
     cost: float = 0.0  # tokens this turn was expected to take when it was asked
     forecast_s: float | None = None  # how long it was expected to wait when it was asked
     sampling: SamplingParams = field(default_factory=SamplingParams)
@@ -157,6 +172,7 @@ class Generation:
     prompt_tokens: int = 0  # known once it has ended
     finish_reason: str | None = None  # of a done answer: "stop" (it ended by itself or at a stop string) or "length"
     logprobs: tuple[TokenLogprob, ...] | None = None  # of the answer's tokens but the end token, if they were asked for
+    evidence: Evidence | None = None  # of a done answer about pictures
     claimed_at: datetime | None = None
     first_token_at: datetime | None = None
     finished_at: datetime | None = None

@@ -6,6 +6,8 @@
     │   ├── MessageEmpty  MessageTooLong  MessageInvalid
     │   ├── EmailInvalid  EmailTaken  NameInvalid
     │   ├── TooManyKeys  ScopesEmpty  AccountUnknown  ReasonInvalid
+    │   ├── PictureEmpty  PictureKindUnknown  PictureTooLarge  PictureTooManyPixels  PictureAnimated
+    │   ├── PictureColoursUnknown  PictureBroken  TooManyPictures  PictureUnknown  PicturesFull  AddressRefused
     │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden  GrantEnded
@@ -18,7 +20,7 @@
     │   ├── StoreUnavailable  BrokerUnavailable  QueueFull  TooBusy
     ├── GenerationError         one answer failed; the worker lives on
     │   ├── PromptTooLong  PromptRefused  GenerationCrashed  TooManyAttempts  DeadlineExceeded  SchemaUnsupported
-    │   ├── AdapterUnknown  UpstreamCannot  UpstreamRefused
+    │   ├── PicturesUnsupported  PictureGone  AdapterUnknown  UpstreamCannot  UpstreamRefused
     ├── AuditBroken             the audit chain is not what was written
     ├── ModelError              a model directory cannot be loaded
     ├── AdapterRefused          an adapter's files are not what this worker serves; what was loaded before stays
@@ -123,6 +125,72 @@ class ReasonInvalid(InputError):
     """Facts: least, most (characters)."""
 
     code = "reason_invalid"
+
+
+class PictureEmpty(InputError):
+    """A file without a byte."""
+
+    code = "picture_empty"
+
+
+class PictureKindUnknown(InputError):
+    """Its first bytes are of no PNG, JPEG, WebP or HEIC, whatever its name says."""
+
+    code = "picture_kind_unknown"
+
+
+class PictureTooLarge(InputError):
+    """Facts: limit (MiB)."""
+
+    code = "picture_too_large"
+
+
+class PictureTooManyPixels(InputError):
+    """Facts: width, height (pixels), limit (megapixels)."""
+
+    code = "picture_too_many_pixels"
+
+
+class PictureAnimated(InputError):
+    """More than one frame."""
+
+    code = "picture_animated"
+
+
+class PictureColoursUnknown(InputError):
+    """For print (CMYK), without a profile that says what its inks look like."""
+
+    code = "picture_colours_unknown"
+
+
+class PictureBroken(InputError):
+    """Cut short or damaged."""
+
+    code = "picture_broken"
+
+
+class TooManyPictures(InputError):
+    """Facts: limit (pictures of one message)."""
+
+    code = "too_many_pictures"
+
+
+class PictureUnknown(InputError):
+    """No picture of this person's, or no more."""
+
+    code = "picture_unknown"
+
+
+class PicturesFull(InputError):
+    """Facts: limit (pictures of one person), limit_mib (MiB of them)."""
+
+    code = "pictures_full"
+
+
+class AddressRefused(InputError):
+    """A picture by its address: nobody here fetches what somebody names."""
+
+    code = "address_refused"
 
 
 class AccessError(NunmalError):
@@ -274,6 +342,12 @@ class PicturesUnsupported(GenerationError):
     """The model has no eyes."""
 
     code = "pictures_unsupported"
+
+
+class PictureGone(GenerationError):
+    """A picture of this conversation is not in the store any more, or cannot be read."""
+
+    code = "picture_gone"
 
 
 class AdapterUnknown(GenerationError):

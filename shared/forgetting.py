@@ -1,4 +1,4 @@
-"""What is not kept: accounts whose owners left, and what is older than the settings allow.
+"""What is not kept: accounts whose owners left, what is older than the settings allow, pictures that no turn shows.
 
 Run by every web node; doing it twice is harmless. Workers may not remove what people wrote (infra/mongodb/).
 """
@@ -28,6 +28,7 @@ async def run(store: Store, retention: RetentionSettings) -> None:
         try:
             await finish_deletions(store)
             await forget_old(store, retention)
+            await store.pictures.collect(_MOST_A_ROUND)
         except ServiceError as error:
             log.info("forgetting_waits", extra=fields(reason=str(error)))
         await asyncio.sleep(_INTERVAL_S)

@@ -46,25 +46,35 @@ def defuse(text: str, control_tokens: Iterable[str]) -> str:
     return text
 
 
-def prompt_ids(messages: Sequence[Message], tokenizer: TokenizerLike) -> list[int]:
-    """Token ids of the prompt for the next answer, special tokens included.
+def prompt_ids(messages: Sequence[Message], tokenizer: TokenizerLike, picture_token: str | None = None) -> list[int]:
+    """Token ids of the prompt for the next answer, special tokens included. A picture is a `picture_token` before the
+    text of its turn.
 
     Uses the model's own chat template; without one (a base model), labelled turns: `사용자: ...` / `답변:`.
     """
+    control_tokens = [*tokenizer.all_special_tokens, *([picture_token] if picture_token else [])]
     turns = [
-        {"role": str(message.role), "content": defuse(message.content, tokenizer.all_special_tokens)}
-        for message in messages
+        {"role": str(message.role), "content": _content(message, control_tokens, picture_token)} for message in messages
     ]
     if tokenizer.chat_template:
         encoded = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=True)
         return list(encoded["input_ids"])
-    return list(tokenizer.encode(fallback_prompt(messages, tokenizer.all_special_tokens)))
+    return list(tokenizer.encode(fallback_prompt(messages, control_tokens, picture_token)))
 
 
-def fallback_prompt(messages: Sequence[Message], control_tokens: Iterable[str]) -> str:
+def fallback_prompt(
+    messages: Sequence[Message], control_tokens: Sequence[str], picture_token: str | None = None
+) -> str:
     """Labelled turns for models without a chat template; an answer ends where `FALLBACK_STOP` begins."""
-    lines = [f"{_ROLE_NAMES[message.role]}: {defuse(message.content, control_tokens)}\n" for message in messages]
+    lines = [
+        f"{_ROLE_NAMES[message.role]}: {_content(message, control_tokens, picture_token)}\n" for message in messages
+    ]
     return "".join(lines) + f"{_ROLE_NAMES[Role.ASSISTANT]}:"
+
+
+def _content(message: Message, control_tokens: Sequence[str], picture_token: str | None) -> str:
+    assert picture_token or not message.pictures  # whoever has no eyes was not asked to look
+    return (picture_token or "") * len(message.pictures) + defuse(message.content, control_tokens)
 
 
 FALLBACK_STOP = f"\n{_ROLE_NAMES[Role.USER]}:"

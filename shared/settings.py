@@ -79,6 +79,15 @@ class WebSettings(_Section):
         default=900.0, gt=0, description="Longest time somebody has to wait between two tries, in seconds."
     )
     message_max_chars: int = Field(default=8000, ge=1, description="Longest message a person may send, in characters.")
+    picture_max_mib: int = Field(default=10, ge=1, le=64, description="Largest picture a person may send, in MiB.")
+    picture_max_megapixels: int = Field(
+        default=50, ge=1, le=200, description="Most pixels of a picture a person may send, in millions."
+    )
+    picture_side: int = Field(
+        default=1536, ge=64, le=4096, description="Longest side of a kept picture, in pixels; larger ones are scaled."
+    )
+    pictures_per_user: int = Field(default=1000, ge=1, description="Pictures that are kept for one person.")
+    picture_space_mib: int = Field(default=500, ge=1, description="MiB of pictures that are kept for one person.")
     prompt_max_chars: int = Field(
         default=500_000,
         ge=1,
@@ -116,6 +125,9 @@ class WorkerSettings(_Section):
     )
     prefill_chunk: int = Field(
         default=512, ge=1, description="Most prompt tokens of one step; fewer beside running answers."
+    )
+    picture_cache_mib: int = Field(
+        default=128, ge=0, description="MiB of prepared pictures a worker keeps for later turns."
     )
     frame_ms: int = Field(
         default=20,

@@ -11,7 +11,7 @@ from shared.errors import AdapterRefused, AdapterUnknown, EngineLost, Generation
 from workers.engine import admission
 from workers.engine.base import EngineStats, FinishReason, Logprobs, Request, TokenEvent
 from workers.engine.event_stream import EventStream
-from workers.engine.facts import AdapterFacts
+from workers.engine.facts import AdapterFacts, PictureFacts
 from workers.engine.steering import Steering
 
 Rule = Callable[[Request, int], int]
@@ -50,11 +50,13 @@ class ScriptedEngine:
         context_length: int = 64,
         stop_ids: frozenset[int] = frozenset({1}),
         model_digest: str = "scripted",
+        eyes: PictureFacts | None = None,
     ) -> None:
         self.model_digest = model_digest
         self.context_length = context_length
         self.lost = asyncio.Event()
         self._rule = rule
+        self._eyes = eyes
         self._slots = slots
         self._vocabulary = vocabulary
         self._stop_ids = stop_ids
@@ -76,7 +78,7 @@ class ScriptedEngine:
                 raise GenerationError("a request with this id is running")
             if request.adapter is not None and request.adapter not in self._adapters:
                 raise AdapterUnknown(adapter=request.adapter)
-            admission.check(request, self._vocabulary, self.context_length)
+            admission.check(request, self._vocabulary, self.context_length, self._eyes)
             steering = Steering.of(request, self.context_length)
         except NunmalError as error:
             stream.put([TokenEvent(None, "error", error)])

@@ -69,7 +69,9 @@ class ScriptedWorker:
         await self._store.workers.remove(self.id)
 
     async def _beat(self) -> None:
-        await self._store.workers.beat(self.id, self._lane, "scripted", "0" * 8, self._slots, len(self._running))
+        await self._store.workers.beat(
+            *(self.id, self._lane, "scripted", "0" * 8, self._slots, len(self._running)), sees=True
+        )
 
     async def _keep_beating(self) -> None:
         while True:

@@ -87,12 +87,14 @@ def tiny_model(family: str = "Llama", seed: int = 0) -> PreTrainedModel:
     return _ready(FAMILIES[family]())
 
 
-def tiny_model_with_eyes(family: str = "Siglip-Llama", seed: int = 0) -> PreTrainedModel:
+def tiny_model_with_eyes(
+    family: str = "Siglip-Llama", seed: int = 0, placeholder: int = PLACEHOLDER
+) -> PreTrainedModel:
     """A picture becomes 16 vectors."""
     torch.manual_seed(seed)
     options = copy.deepcopy(FAMILIES_WITH_EYES[family])
     return _ready(
-        transformers.LlavaForConditionalGeneration(transformers.LlavaConfig(**options, image_token_index=PLACEHOLDER))
+        transformers.LlavaForConditionalGeneration(transformers.LlavaConfig(**options, image_token_index=placeholder))
     )
 
 
@@ -106,14 +108,14 @@ def _ready(model: PreTrainedModel) -> PreTrainedModel:
 
 
 @functools.cache
-def tiny_tokenizer() -> Any:  # a PreTrainedTokenizerFast, whose own types also cover batches
+def tiny_tokenizer(*more_tokens: str) -> Any:  # a PreTrainedTokenizerFast, whose own types also cover batches
     """Byte-level BPE with a chat template; every id below VOCABULARY means something."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
-        special_tokens=["<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"],
+        special_tokens=["<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", *more_tokens],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -122,7 +124,7 @@ def tiny_tokenizer() -> Any:  # a PreTrainedTokenizerFast, whose own types also 
         tokenizer_object=tokenizer,
         bos_token="<|begin|>",
         eos_token="<|end|>",
-        additional_special_tokens=["<|system|>", "<|user|>", "<|assistant|>"],
+        additional_special_tokens=["<|system|>", "<|user|>", "<|assistant|>", *more_tokens],
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast
@@ -138,3 +140,19 @@ def save_tiny_model(directory: Path, family: str = "Llama", seed: int = 0) -> Pa
     tiny_model(family, seed).save_pretrained(directory)
     tiny_tokenizer().save_pretrained(directory)
     return directory
+
+
+PICTURE_TOKEN = "<image>"
+PICTURE_TOKEN_ID = 5  # the first behind the other control tokens
+
+
+def save_tiny_model_with_eyes(directory: Path, seed: int = 0) -> Path:
+    """The same with eyes, an image processor beside it."""
+    tiny_model_with_eyes(seed=seed, placeholder=PICTURE_TOKEN_ID).save_pretrained(directory)
+    tiny_tokenizer(PICTURE_TOKEN).save_pretrained(directory)
+    tiny_image_processor().save_pretrained(directory)
+    return directory
+
+
+def tiny_image_processor() -> Any:  # its own types leave out what Pillow opens
+    return transformers.SiglipImageProcessorPil(size={"height": PICTURE_SIZE, "width": PICTURE_SIZE})

@@ -46,7 +46,8 @@ class WebVisitor:
     async def post_raw(
         self, path: str, body: bytes, content_type: str = "application/x-www-form-urlencoded"
     ) -> Response:
-        response = await self.client.post(path, data=body, headers={"Content-Type": content_type})
+        headers = {"Content-Type": content_type, "Content-Length": str(len(body))}
+        response = await self.client.post(path, data=body, headers=headers)
         return await self._seen(response)
 
     async def sign_up(self, name: str = "김하늘") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 
@@ -34,6 +35,7 @@ from web.auth.routes import auth_blueprint
 from web.auth.second_step import SecondStepService
 from web.auth.session_limits import SessionLimit, SessionLimits
 from web.auth.throttling import Throttling, TryLimits
+from web.bodies import LargeBodies
 from web.cancellation import Cancellation
 from web.chat.admission import Admission
 from web.chat.hub import Hub
@@ -42,9 +44,10 @@ from web.chat.line import Lines
 from web.chat.open_streams import OpenStreams
 from web.chat.routes import chat_blueprint
 from web.chat.service import ChatService
+from web.chat.sight import Sight
 from web.chat.stream import StreamTimes
 from web.chat.transcript import Transcripts
-from web.connection import LightConnection
+from web.connection import LARGE_BODIES, LightConnection
 from web.developers import developers_blueprint
 from web.errors import register_errors
 from web.keys import keys_blueprint
@@ -54,6 +57,8 @@ from web.notices import Notices, notices_blueprint
 from web.operators.access import Access
 from web.operators.routes import access_blueprint
 from web.ops import ops_blueprint
+from web.pictures.routes import UPLOADS, pictures_blueprint
+from web.pictures.service import MOST_PER_MESSAGE, PictureService
 from web.security import Csrf, harden
 from web.security_txt import security_txt_blueprint
 from web.usage import usage_blueprint
@@ -61,6 +66,7 @@ from web.visitor import Visitors
 from web.words import load_words
 
 _MOST_BODY_BYTES = 2 * 1024 * 1024  # 100,000 Hangul syllables, percent-encoded, still get their sentence
+_MIB = 1024 * 1024
 _WITHOUT_VISITOR = ("/static/", "/favicon.ico", "/healthz", "/readyz")
 _HUB = "nunmal_hub"
 
@@ -121,6 +127,9 @@ def create_app(
     deletion = AccountDeletion(store, accounts, second_step, cancellation)
     access = Access(store, service, accounts, second_step)
     envelopes = Envelopes(words)
+    sight = Sight(store, lane_name, stale_after_s)
+    pictures = PictureService(store, settings.web, sight.require)
+    large_bodies = LargeBodies(functools.partial(_most_body_bytes, settings.web.picture_max_mib))
     times = stream_times or StreamTimes()
     open_streams = OpenStreams()
     transcripts = Transcripts(lines)
@@ -133,6 +142,7 @@ def create_app(
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # its redirects are pages, and /v1 has none
     app.extensions[_HUB] = hub
+    app.extensions[LARGE_BODIES] = large_bodies
     app.register_blueprint(assets_blueprint(assets))
     app.register_blueprint(ops_blueprint(store, broker, lane_name, stale_after_s, extra_ready))
     app.register_blueprint(language_blueprint(visitors))
@@ -140,7 +150,10 @@ def create_app(
     app.register_blueprint(account_blueprint(accounts, second_step, visitors, clients, letters))
     app.register_blueprint(my_data_blueprint(store, deletion, second_step, throttling, visitors, clients, letters))
     app.register_blueprint(security_txt_blueprint(settings.web.security_contact, settings.web.public_url))
-    app.register_blueprint(chat_blueprint(service, transcripts, hub, visitors, times, open_streams))
+    app.register_blueprint(pictures_blueprint(pictures, visitors, large_bodies, most_mib=settings.web.picture_max_mib))
+    app.register_blueprint(
+        chat_blueprint(service, transcripts, hub, visitors, times, open_streams, pictures, sight, large_bodies)
+    )
     app.register_blueprint(usage_blueprint(limits, visitors))
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))
     app.register_blueprint(notices_blueprint(store, visitors))
@@ -148,7 +161,8 @@ def create_app(
     app.register_blueprint(developers_blueprint())
     app.register_blueprint(
         api_blueprint(
-            *(api_service, Callers(store), hub, lines, envelopes, times, open_streams, openapi_document()),
+            *(api_service, Callers(store), hub, lines, envelopes, times, open_streams, pictures, large_bodies),
+            openapi_document(),
             model=settings.model_name,
             lane=lane_name,
         )
@@ -198,8 +212,22 @@ def create_app(
             hub.close()
             await asyncio.gather(service.close(), api_service.close())
             await outbox.close()
+            await pictures.close()
 
     return app
+
+
+def _most_body_bytes(picture_mib: int, path: str, mimetype: str) -> int | None:
+    """Of what is posted there, where pictures may be in it."""
+    most = MOST_PER_MESSAGE * picture_mib * _MIB
+    if path in ("/v1/chat/completions", "/v1/jobs"):
+        return most * 4 // 3 + _MOST_BODY_BYTES  # base64
+    if mimetype != "multipart/form-data":
+        return None
+    if path == UPLOADS:
+        return picture_mib * _MIB + _MOST_BODY_BYTES
+    is_question = path == "/chat" or (path.startswith("/chat/") and path.count("/") == 2)
+    return most + _MOST_BODY_BYTES if is_question else None
 
 
 def _session_limits(settings: WebSettings) -> SessionLimits:

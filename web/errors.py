@@ -27,6 +27,8 @@ from shared.errors import (
     MessageTooLong,
     NotFound,
     NunmalError,
+    PicturesUnsupported,
+    PictureTooLarge,
     SecondStepChanged,
     ServiceError,
 )
@@ -41,8 +43,10 @@ _RETRY_AFTER_S = 5  # where nothing was measured
 _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
     (MessageInvalid, 400),
     (MessageTooLong, 413),
+    (PictureTooLarge, 413),
     (EmailTaken, 409),
     (InputError, 422),
+    (PicturesUnsupported, 422),
     (LoginFailed, 401),
     (LoginRequired, 401),
     (CsrfFailed, 403),

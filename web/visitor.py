@@ -88,12 +88,13 @@ class Visitors:
     def csrf_token(self) -> str:
         return self._csrf.token(self.current().secret)
 
-    async def checked_form(self, *, is_long: bool = False) -> Form:
-        """The posted form, if its CSRF token is this visitor's. One that `is_long` may hold a message.
+    async def checked_form(self, *, is_long: bool = False, has_files: bool = False) -> Form:
+        """The posted form, if its CSRF token is this visitor's. One that `is_long` may hold a message, and files where
+        the route `has_files`.
 
         Raises: CsrfFailed, and what read_form raises.
         """
-        form = await read_form(request, is_long=is_long)
+        form = await read_form(request, is_long=is_long, has_files=has_files)
         if not self._csrf.is_valid(self.current().secret, form["csrf_token"]):
             user = self.current().user
             note(SecurityEvent.CSRF_REFUSED, user_id=user.id if user else "")

@@ -23,6 +23,7 @@ from shared.telemetry import bound_generation, fields
 from workers.generation import Ending, RunningGeneration
 from workers.heartbeat import WorkerIdentity
 from workers.patience import patiently
+from workers.pictures import PictureCache
 from workers.publisher import Publisher
 from workers.served_model import ServedModel
 from workers.service_times import ServiceTimes
@@ -46,6 +47,7 @@ class Consumer:
         publisher: Publisher,
         settings: WorkerSettings,
         tasks: asyncio.TaskGroup,
+        pictures: PictureCache,
     ) -> None:
         self._worker = worker
         self._model = model
@@ -54,6 +56,7 @@ class Consumer:
         self._publisher = publisher
         self._settings = settings
         self._tasks = tasks
+        self._pictures = pictures
         self._answering: set[asyncio.Task[None]] = set()
         self._running: dict[str, RunningGeneration] = {}
         self._is_draining = False
@@ -220,6 +223,7 @@ class Consumer:
             self._model,
             self._store,
             self._publisher,
+            self._pictures,
             checkpoint_s=self._settings.checkpoint_s,
             deadline_s=self._settings.deadline_s,
         )

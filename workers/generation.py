@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,13 +22,15 @@ from shared.errors import (
     StoreUnavailable,
     TooManyAttempts,
 )
+from shared.evidence import Evidence
 from shared.store import Store
 from shared.telemetry import fields
 from workers.answer_metrics import AnswerMetrics
 from workers.detokenizer import Detokenizer
 from workers.engine.base import Request, TokenEvent, TokenStream
 from workers.patience import patiently
-from workers.prompt import prompt_of
+from workers.pictures import PictureCache, ShownPicture
+from workers.prompt import Prompts
 from workers.publisher import AnswerStream, Publisher
 from workers.served_model import ServedModel
 
@@ -54,6 +57,7 @@ class RunningGeneration:
         model: ServedModel,
         store: Store,
         publisher: Publisher,
+        pictures: PictureCache,
         *,
         checkpoint_s: float,
         deadline_s: float,
@@ -63,6 +67,8 @@ class RunningGeneration:
         self._model = model
         self._store = store
         self._publisher = publisher
+        self._pictures = pictures
+        self._shown: list[ShownPicture] = []  # in the prompt, in its order
         self._checkpoint_s = checkpoint_s
         self._deadline_s = deadline_s
         self._request_id = f"{claimed.id}.{claimed.attempt}"
@@ -167,14 +173,8 @@ class RunningGeneration:
         sampling = model.sampling.resolve(claimed.sampling)
         parent_id = claimed.parent_id
         turns = await patiently(lambda: self._store.generations.branch(parent_id, claimed.user_id)) if parent_id else []
-        prompt = await asyncio.to_thread(
-            prompt_of,
-            claimed,
-            turns,
-            model.tokenizer,
-            model.engine.context_length,
-            sampling.max_new_tokens,
-        )
+        prompts = Prompts(model.tokenizer, model.engine.context_length, sampling.max_new_tokens, model.eyes)
+        prompt = await self._prompt(prompts, turns)
         self._prompt_tokens = len(prompt)
         await asyncio.to_thread(self._restore_text)
         asked, vocabulary = claimed.sampling, model.vocabulary
@@ -197,7 +197,21 @@ class RunningGeneration:
             grammar=grammar,
             min_p=sampling.min_p,
             repetition_penalty=sampling.repetition_penalty,
+            pictures=tuple(shown.looked.picture for shown in self._shown),
         )
+
+    async def _prompt(self, prompts: Prompts, turns: Sequence[Generation]) -> tuple[int, ...]:
+        """Its token ids, and the pictures in it are ready. Raises PictureGone, and what `Prompts.of` raises."""
+        draft = await asyncio.to_thread(prompts.of, self.claimed, turns)
+        eyes = self._model.eyes
+        if eyes is None or not draft.pictures:
+            return draft.token_ids
+        shown = await self._pictures.shown(draft.pictures)
+        described = {each.ref.sha256: len(each.looked.notes.token_ids) for each in shown}
+        if any(described.values()):  # now that this is known, fewer turns may fit
+            draft = await asyncio.to_thread(prompts.of, self.claimed, turns, described)
+        self._shown = shown[len(shown) - len(draft.pictures) :]
+        return draft.shown(eyes.facts, [each.looked for each in self._shown])
 
     def _obey_early_calls(self) -> None:
         """Cancel and drain may have come before the engine knew the request."""
@@ -279,6 +293,7 @@ class RunningGeneration:
         told = self._told() if self._token_ids else None
         if told and self._detokenizer.is_stopped:
             told = tuple(token for token in told if token.start < len(answer))
+        evidence = await self._evidence(ending)
         is_written = await patiently(
             lambda: self._store.generations.finish(
                 self.claimed.id,
@@ -290,11 +305,22 @@ class RunningGeneration:
                 self._prompt_tokens,
                 ending.finish_reason,
                 told,
+                evidence,
             )
         )
         if is_written:
             self._metrics.ended(ending.state)
         return is_written
+
+    async def _evidence(self, ending: Ending) -> Evidence | None:
+        """What the whole answer rests on. None: it rests on no picture, or nobody can tell."""
+        if ending.state is not GenerationState.DONE or not self._shown:
+            return None
+        try:
+            return await asyncio.to_thread(self._model.evidence, tuple(self._shown), tuple(self._token_ids))
+        except Exception:  # the answer is there all the same
+            log.exception("evidence_failed")
+            return None
 
     async def _give_back(self, ending: Ending) -> bool:
         """Draining is no stall, whether or not a token was made; what may have ended the engine is one without."""

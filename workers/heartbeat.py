@@ -23,6 +23,7 @@ class WorkerIdentity:
     model_digest: str
     slots: int
     context_length: int | None = None  # tokens
+    sees: bool = False  # its model looks at pictures
 
 
 async def beat_forever(
@@ -47,6 +48,7 @@ async def beat_forever(
                 service.seconds,
                 service.tokens,
                 worker.context_length,
+                worker.sees,
             )
             is_known.set()
         except StoreUnavailable as error:

@@ -10,6 +10,7 @@ from workers.engine.model_loader import load
 from workers.engine.numerics import use_threads
 from workers.engine.transformers_engine import TransformersEngine
 from workers.engine.vocabulary import Vocabulary
+from workers.pictures import eyes_of
 from workers.served_model import ServedModel, Tokenizer
 
 
@@ -18,7 +19,9 @@ def open_model(source: str, name: str, settings: WorkerSettings) -> ServedModel:
     use_threads(settings.threads)
     loaded = load(source, device=settings.device, dtype=settings.dtype, max_new_tokens=settings.max_new_tokens)
     facts = reserve(loaded.runner, loaded.facts, slots=settings.slots, mib=settings.kv_memory_mib)
-    engine = TransformersEngine(loaded.runner, facts, slots=settings.slots, prefill_chunk=settings.prefill_chunk)
+    engine = TransformersEngine(
+        loaded.runner, facts, slots=settings.slots, prefill_chunk=settings.prefill_chunk, looker=loaded.looker
+    )
     vocabulary = Vocabulary(loaded.tokenizer, loaded.facts.vocabulary, loaded.facts.stop_ids)
     return ServedModel(
         name,
@@ -29,4 +32,5 @@ def open_model(source: str, name: str, settings: WorkerSettings) -> ServedModel:
         loaded.numerics.reason,
         vocabulary,
         vocabulary.json_grammar,
+        eyes_of(facts, loaded.tokenizer, engine.look) if loaded.looker else None,
     )

@@ -1,70 +1,113 @@
-"""From the turns of a conversation to the token ids a model continues, within its context."""
+"""From the turns of a conversation to the token ids a model continues, within its context.
+
+A picture stands before the text of its turn, as one placeholder while it is decided which turns fit, then as many as it
+has vectors and the tokens that describe it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import jinja2
 
-from shared.chat import Generation, GenerationState, Message, Role
-from shared.errors import PromptRefused, PromptTooLong
+from shared.chat import Generation, GenerationState, Message, PictureRef, Role
+from shared.errors import PicturesUnsupported, PromptRefused, PromptTooLong
 from shared.prompting import TokenizerLike, prompt_ids
+from workers.engine.base import Looked
+from workers.engine.facts import PictureFacts
+from workers.pictures import Eyes
 
 _ANSWER_SHARE = 8  # at least a 1/8 of the context is left for the answer, if it may be that long
 
 
-def prompt_of(
-    claimed: Generation, turns: Sequence[Generation], tokenizer: TokenizerLike, context_length: int, max_new_tokens: int
-) -> tuple[int, ...]:
-    """What was given whole, as it is; else the conversation before (`turns`) and the question, as far as they fit.
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A prompt that fits, with one placeholder for each of its pictures."""
 
-    Tokenises: call it in a thread. Raises PromptTooLong, and PromptRefused if the chat template takes no such turns.
+    token_ids: tuple[int, ...]
+    pictures: tuple[PictureRef, ...] = ()  # in the order of their placeholders
+
+    def shown(self, facts: PictureFacts, looked: Sequence[Looked]) -> tuple[int, ...]:
+        """What a request has as its prompt. `looked`: at its pictures, in their order."""
+        each = iter(looked)
+        return tuple(
+            shown_id
+            for token_id in self.token_ids
+            for shown_id in (
+                (*[token_id] * facts.tokens, *next(each).notes.token_ids)
+                if token_id == facts.placeholder
+                else (token_id,)
+            )
+        )
+
+
+class Prompts:
+    """How one model is asked. `described`: how many tokens describe a picture, by its sha256, where that is known.
+
+    The same arguments give the same ids, so a resumed answer continues the same prompt. Tokenises: call it in a thread.
     """
-    given = claimed.prompt
-    if given is None:
-        return build_prompt(turns, claimed.question, tokenizer, context_length, max_new_tokens)
-    limit = _limit(context_length, max_new_tokens)
-    try:
-        prompt = tokenizer.encode(given) if isinstance(given, str) else prompt_ids(given, tokenizer)
-    except jinja2.TemplateError as error:
-        raise PromptRefused from error
-    if len(prompt) > limit:
-        raise PromptTooLong(tokens=len(prompt), limit=limit)
-    return tuple(prompt)
 
+    def __init__(self, tokenizer: TokenizerLike, context_length: int, max_new_tokens: int, eyes: Eyes | None) -> None:
+        self._tokenizer = tokenizer
+        self._limit = context_length - min(max_new_tokens, context_length // _ANSWER_SHARE)
+        self._eyes = eyes
 
-def build_prompt(
-    turns: Sequence[Generation], question: str, tokenizer: TokenizerLike, context_length: int, max_new_tokens: int
-) -> tuple[int, ...]:
-    """Earlier turns, oldest first, then the question. When they do not fit, the oldest turns are left out.
+    def of(self, claimed: Generation, turns: Sequence[Generation], described: Mapping[str, int] | None = None) -> Draft:
+        """What was given whole, as it is; else the conversation before (`turns`) and the question, as far as they fit.
 
-    Turns without an answer and failed ones are skipped. The same arguments give the same ids, so a resumed answer
-    continues the same prompt. Tokenises: call it in a thread. Raises PromptTooLong if the question alone does not fit.
-    """
-    pairs = [
-        (Message(Role.USER, turn.question), Message(Role.ASSISTANT, turn.answer))
-        for turn in turns
-        if turn.state in (GenerationState.DONE, GenerationState.STOPPED) and turn.answer.strip()
-    ]
-    limit = _limit(context_length, max_new_tokens)
+        Raises PromptTooLong, PromptRefused if the chat template takes no such turns, and PicturesUnsupported.
+        """
+        described = described or {}
+        given = claimed.prompt
+        if given is None:
+            return self._of_turns(turns, Message(Role.USER, claimed.question, claimed.pictures), described)
+        draft = Draft(tuple(self._tokenizer.encode(given))) if isinstance(given, str) else self._of_messages(given)
+        self._require_fit(draft, described)
+        return draft
 
-    def ids_without(dropped: int) -> list[int]:
-        messages = [message for pair in pairs[dropped:] for message in pair]
-        return prompt_ids([*messages, Message(Role.USER, question)], tokenizer)
+    def _of_turns(self, turns: Sequence[Generation], question: Message, described: Mapping[str, int]) -> Draft:
+        """Earlier turns, oldest first, then the question. When they do not fit, the oldest turns are left out; turns
+        without an answer and failed ones are skipped."""
+        pairs = [
+            (Message(Role.USER, turn.question, turn.pictures), Message(Role.ASSISTANT, turn.answer))
+            for turn in turns
+            if turn.state in (GenerationState.DONE, GenerationState.STOPPED) and turn.answer.strip()
+        ]
 
-    fewest, most = 0, len(pairs)  # dropped turns; more dropped is never longer
-    while fewest < most:
-        middle = (fewest + most) // 2
-        if len(ids_without(middle)) <= limit:
-            most = middle
-        else:
-            fewest = middle + 1
-    prompt = ids_without(fewest)
-    if len(prompt) > limit:
-        raise PromptTooLong(tokens=len(prompt), limit=limit)
-    return tuple(prompt)
+        def without(dropped: int) -> Draft:
+            return self._of_messages([*(message for pair in pairs[dropped:] for message in pair), question])
 
+        fewest, most = 0, len(pairs)  # dropped turns; more dropped is never longer
+        while fewest < most:
+            middle = (fewest + most) // 2
+            if self._length(without(middle), described) <= self._limit:
+                most = middle
+            else:
+                fewest = middle + 1
+        draft = without(fewest)
+        self._require_fit(draft, described)
+        return draft
 
-def _limit(context_length: int, max_new_tokens: int) -> int:
-    """Most tokens of a prompt."""
-    return context_length - min(max_new_tokens, context_length // _ANSWER_SHARE)
+    def _of_messages(self, messages: Sequence[Message]) -> Draft:
+        pictures = tuple(picture for message in messages for picture in message.pictures)
+        if pictures and self._eyes is None:
+            raise PicturesUnsupported
+        token = self._eyes.token if self._eyes else None
+        try:
+            token_ids = tuple(prompt_ids(messages, self._tokenizer, token))
+        except jinja2.TemplateError as error:
+            raise PromptRefused from error
+        if self._eyes and token_ids.count(self._eyes.facts.placeholder) != len(pictures):
+            raise PromptRefused("the chat template left out pictures")
+        return Draft(token_ids, pictures)
+
+    def _length(self, draft: Draft, described: Mapping[str, int]) -> int:
+        if self._eyes is None:
+            return len(draft.token_ids)
+        more = sum(self._eyes.facts.tokens - 1 + described.get(picture.sha256, 0) for picture in draft.pictures)
+        return len(draft.token_ids) + more
+
+    def _require_fit(self, draft: Draft, described: Mapping[str, int]) -> None:
+        if (length := self._length(draft, described)) > self._limit:
+            raise PromptTooLong(tokens=length, limit=self._limit)

@@ -7,6 +7,7 @@ the engine's process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from workers.engine.vocabulary import Vocabulary
 from workers.engine_metrics import EngineMetrics
 from workers.heartbeat import WorkerIdentity, beat_forever
 from workers.open_upstream import open_upstream
+from workers.pictures import PictureCache, eyes_of
 from workers.publisher import Publisher
 from workers.served_model import ServedModel
 
@@ -68,6 +70,7 @@ def load_model(settings: Settings) -> ServedModel:
         opened.numerics,
         vocabulary,
         JsonSchema,
+        eyes_of(opened.facts, opened.tokenizer, engine.look) if opened.sees else None,
     )
 
 
@@ -129,12 +132,16 @@ async def _serve(
         model_digest=model.engine.model_digest,
         slots=settings.worker.slots,
         context_length=model.engine.context_length,
+        sees=model.eyes is not None,
     )
     engine = model.engine
     publisher = Publisher(broker, worker.id, settings.worker.frame_ms / 1000)
     await broker.declare_lane(worker.lane)
-    async with asyncio.TaskGroup() as tasks:
-        consumer = Consumer(worker, model, store, broker, publisher, settings.worker, tasks)
+    async with contextlib.AsyncExitStack() as stack:
+        pictures = PictureCache(store.blobs, model.eyes, settings.worker.picture_cache_mib << 20)
+        stack.callback(pictures.close)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        consumer = Consumer(worker, model, store, broker, publisher, settings.worker, tasks, pictures)
         is_known = asyncio.Event()
         background = [
             tasks.create_task(publisher.run()),

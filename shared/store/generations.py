@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from shared.chat import Generation, GenerationState, JobClass, Origin, SamplingParams, TokenLogprob
+from shared.chat import Generation, GenerationState, JobClass, Origin, PictureRef, SamplingParams, TokenLogprob
 from shared.errors import NunmalError, PromptTooLong, TooManyAttempts
+from shared.evidence import Evidence
 from shared.store.connection import Collection, Document, translated
 from shared.store.logprobs import logprobs_from_store, logprobs_in_store
 from shared.store.prompts import prompt_from_store, prompt_in_store
@@ -70,7 +71,9 @@ class Generations:
         document["listeners"] = list(generation.listeners)
         document["job_class"] = int(generation.job_class)
         document["origin"] = str(generation.origin)
-        document["prompt"] = prompt_in_store(generation.prompt)
+        document["prompt"] = prompt_in_store(generation.prompt, generation.pictures)
+        document["pictures"] = list(document["pictures"])
+        document["picture_ids"] = [picture.id for picture in generation.pictures]  # by which pictures are looked for
         document["created_at"] = generation.created_at.timestamp()
         document["permit_at"] = now()
         try:
@@ -115,10 +118,6 @@ class Generations:
     async def remove(self, generation_id: str) -> None:
         """Take back a question that no worker was asked to answer."""
         await self._generations.delete_one({"_id": generation_id, "state": str(GenerationState.QUEUED)})
-
-    @translated
-    async def remove_conversation(self, conversation_id: str) -> None:
-        await self._generations.delete_many({"conversation_id": conversation_id})
 
     @translated
     async def unfinished_of_user(self, user_id: str, limit: int) -> int:
@@ -236,6 +235,7 @@ class Generations:
         prompt_tokens: int = 0,
         finish_reason: str | None = None,
         logprobs: Sequence[TokenLogprob] | None = None,
+        evidence: Evidence | None = None,
     ) -> bool:
         """Write the end. False if another attempt owns the generation now."""
         update: dict[str, Any] = {
@@ -247,6 +247,8 @@ class Generations:
             "finished_at": now(),
             **logprobs_in_store(logprobs),
         }
+        if evidence is not None:
+            update["evidence"] = evidence.model_dump(mode="json")
         if error is not None:
             update |= {"error_code": error.code, "error_facts": error.facts}
             update["is_dead"] = isinstance(error, TooManyAttempts)
@@ -336,7 +338,10 @@ def _generation(document: Document) -> Generation:
     values["job_class"] = JobClass(document["job_class"])
     values["sampling"] = SamplingParams(**{**document["sampling"], "stop": tuple(document["sampling"].get("stop", ()))})
     values["origin"] = Origin(document.get("origin", Origin.PAGE))
-    values["prompt"] = prompt_from_store(document.get("prompt"))
+    values["pictures"] = tuple(PictureRef(**picture) for picture in document.get("pictures", ()))
+    values["prompt"] = prompt_from_store(document.get("prompt"), values["pictures"])
+    if document.get("evidence") is not None:
+        values["evidence"] = Evidence.model_validate(document["evidence"])
     values["token_ids"] = tuple(document.get("token_ids", ()))
     values["listeners"] = tuple(document["listeners"])
     if document.get("logprobs") is not None:

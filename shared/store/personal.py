@@ -1,8 +1,8 @@
 """Everything the collections hold about one person, found for a download and removed with the account or when old.
 
 What a person wrote or was answered, and where and how they log in, hangs on their id: PERSONAL names each such
-collection. Nothing of a person is elsewhere: WITHOUT_PEOPLE has ids, hashes and numbers only. A test compares both
-with what the store really makes.
+collection. Pictures go another way (pictures.py), because two people may have sent the same one. Nothing of a person is
+elsewhere: WITHOUT_PEOPLE has ids, hashes and numbers only. A test compares all with what the store really makes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 from shared.chat import GenerationState, Origin
 from shared.errors import StoreUnavailable
 from shared.store.connection import Collection, Database, Document, translated
+from shared.store.pictures import Pictures
 
 # Whose a document is. What lets somebody in goes first.
 PERSONAL = {
@@ -29,6 +30,7 @@ PERSONAL = {
     "grants": "owner_id",
 }
 PERSONAL_BY_PREFIX = frozenset({"users", "usage", "fairness"})  # users: shared/store/users.py; the others: below
+SHARED = frozenset({"pictures", "blobs"})  # removed when nothing refers to them (shared/store/leftovers.py)
 WITHOUT_PEOPLE = frozenset({"workers", "throttle", "audit", "audit_heads"})
 
 _BATCH = 200  # documents: a call of the store has 5 s
@@ -49,8 +51,9 @@ class CountedTokens:
 
 
 class PersonalData:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, pictures: Pictures) -> None:
         self._database = database
+        self._pictures = pictures
         self._generations = database["generations"]
         self._conversations = database["conversations"]
 
@@ -91,8 +94,17 @@ class PersonalData:
         """Everything but the document in `users`. Raises StoreUnavailable: some of it is left."""
         for name, field in PERSONAL.items():
             await self._empty(name, {field: user_id})
+        await self._pictures.remove_user(user_id)
         await self._empty("usage", _usage_of(user_id))
         await self._remove_tags(user_id)
+
+    async def remove_turns(self, query: Document) -> None:
+        """These turns, and the pictures that no other one shows."""
+        while found := await self._ids("generations", query, _BATCH):
+            shown = await self._shown_in(found)
+            await self._pictures.keep(shown)
+            await self._remove_many(self._generations, {"_id": {"$in": found}})
+            await self._pictures.let_go(shown)
 
     async def remove_conversations(self, before: datetime, limit: int) -> int:
         """Those whose last question is older, with their turns; how many there were, at most `limit`."""
@@ -102,7 +114,7 @@ class PersonalData:
             # The turns first: what is left of them would not be found again. A question asked at this moment stays,
             # and so does its conversation.
             turns = {"conversation_id": conversation_id, "created_at": {"$lt": before.timestamp()}}
-            await self._empty("generations", turns)
+            await self.remove_turns(turns)
             await self._remove_many(self._conversations, {"_id": conversation_id} | old)
         return len(found)
 
@@ -111,8 +123,14 @@ class PersonalData:
         old: Document = {"finished_at": {"$gt": 0.0, "$lt": before.timestamp()}, "origin": {"$in": _API}}
         found = await self._ids("generations", old, limit)
         for begin in range(0, len(found), _BATCH):
-            await self._remove_many(self._generations, {"_id": {"$in": found[begin : begin + _BATCH]}})
+            await self.remove_turns({"_id": {"$in": found[begin : begin + _BATCH]}})
         return len(found)
+
+    @translated
+    async def _shown_in(self, generation_ids: list[str]) -> list[str]:
+        """The pictures of these turns."""
+        cursor = self._generations.find({"_id": {"$in": generation_ids}}, {"picture_ids": 1})
+        return [picture_id async for turn in cursor for picture_id in turn.get("picture_ids", ())]
 
     @translated
     async def _ids(self, name: str, query: Document, limit: int = 0) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.store.audit import Audit
+from shared.store.blobs import Blobs
 from shared.store.connection import open_client, translated
 from shared.store.conversations import Conversations
 from shared.store.fairness import Fairness
@@ -10,6 +11,7 @@ from shared.store.generations import Generations
 from shared.store.grants import Grants
 from shared.store.keys import Keys
 from shared.store.personal import PersonalData
+from shared.store.pictures import Pictures
 from shared.store.resets import Resets
 from shared.store.second_steps import SecondSteps
 from shared.store.sessions import Sessions
@@ -41,7 +43,9 @@ class Store:
         self.keys = Keys(self._database["keys"])
         self.audit = Audit(self._database["audit"], self._database["audit_heads"])
         self.grants = Grants(self._database["grants"])
-        self.personal = PersonalData(self._database)
+        self.blobs = Blobs(self._database["blobs"], self._database["pictures"])
+        self.pictures = Pictures(self._database["pictures"], self._database["generations"], self.blobs)
+        self.personal = PersonalData(self._database, self.pictures)
 
     async def __aenter__(self) -> Store:
         await self.ping()
@@ -59,6 +63,8 @@ class Store:
             self.keys,
             self.audit,
             self.grants,
+            self.blobs,
+            self.pictures,
             self.personal,
         ):
             await collection.ensure_indexes()

@@ -27,6 +27,7 @@ class WorkerStatus:
     answer_tokens: float | None  # how many tokens they take, prompt included
     heartbeat_at: datetime
     context_length: int | None = None  # tokens; None: an older worker does not tell
+    sees: bool = False  # its model looks at pictures
 
     @property
     def free(self) -> int:
@@ -53,6 +54,7 @@ class Workers:
         service_s: float | None = None,
         answer_tokens: float | None = None,
         context_length: int | None = None,
+        sees: bool = False,
     ) -> None:
         await self._workers.update_one(
             {"_id": worker_id},
@@ -66,6 +68,7 @@ class Workers:
                     "service_s": service_s,
                     "answer_tokens": answer_tokens,
                     "context_length": context_length,
+                    "sees": sees,
                     "heartbeat_at": now(),
                 }
             },
@@ -102,4 +105,5 @@ def _status(document: Document) -> WorkerStatus:
         answer_tokens=document["answer_tokens"],
         heartbeat_at=moment(document["heartbeat_at"]),
         context_length=document.get("context_length"),
+        sees=document.get("sees", False),
     )

@@ -15,12 +15,12 @@ from contextlib import aclosing
 
 import uvloop
 
-from shared.chat import SamplingParams
+from shared.chat import Message, Role, SamplingParams
+from shared.prompting import prompt_ids
 from shared.settings import WorkerSettings
 from tests.bench.processes import Spent, busiest, spent_by_threads
 from workers.engine.base import Request
 from workers.open_model import open_model
-from workers.prompt import build_prompt
 from workers.served_model import ServedModel
 
 
@@ -34,10 +34,10 @@ async def _answer(model: ServedModel, name: str, question: str) -> tuple[int, fl
     begun, first, tokens = time.perf_counter(), 0.0, 0
     sampling = model.sampling.resolve(SamplingParams())
     limit = sampling.max_new_tokens
-    prompt = build_prompt([], question, model.tokenizer, model.engine.context_length, limit)
+    prompt = tuple(prompt_ids([Message(Role.USER, question)], model.tokenizer))
     request = Request(
         id=name,
-        prompt=tuple(prompt),
+        prompt=prompt,
         generated=(),
         seed=hash(question),
         temperature=sampling.temperature,

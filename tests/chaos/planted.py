@@ -20,7 +20,7 @@ from unittest.mock import patch
 from infra.cli import main
 from shared.chat import Generation
 from workers.generation import RunningGeneration
-from workers.prompt import prompt_of
+from workers.prompt import Prompts
 from workers.publisher import AnswerStream
 
 POISON = "☠"
@@ -30,13 +30,14 @@ _FEWEST = 3  # characters that a planted fault touches
 
 
 def _swallow_poison() -> None:
-    @functools.wraps(prompt_of)
-    def build(claimed: Generation, *others: Any) -> Any:
+    build = Prompts.of
+
+    def build_unless_poisoned(prompts: Prompts, claimed: Generation, *others: Any) -> Any:
         if POISON in claimed.question:
             os._exit(POISONED)
-        return prompt_of(claimed, *others)
+        return build(prompts, claimed, *others)
 
-    patch("workers.generation.prompt_of", build).start()
+    patch.object(Prompts, "of", build_unless_poisoned).start()
 
 
 def _plant(fault: str, is_mine: Callable[[], bool]) -> None:

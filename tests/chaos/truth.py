@@ -16,13 +16,13 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
-from shared.chat import SamplingParams
+from shared.chat import Message, Role, SamplingParams
+from shared.prompting import prompt_ids
 from shared.settings import WorkerSettings
 from tests.service import ROOT
 from workers.detokenizer import Detokenizer
 from workers.engine.base import Request
 from workers.open_model import open_model
-from workers.prompt import build_prompt
 from workers.served_model import ServedModel
 
 _LEAST_MARGIN = 0.02  # of logits in the hundreds; another batch gives another last digit
@@ -47,7 +47,7 @@ async def true_answers(model: Path, max_new_tokens: int, questions: list[str]) -
 async def _answer(model: ServedModel, question: str) -> _Answer:
     sampling = model.sampling.resolve(SamplingParams())
     limit = sampling.max_new_tokens
-    prompt = build_prompt([], question, model.tokenizer, model.engine.context_length, limit)
+    prompt = tuple(prompt_ids([Message(Role.USER, question)], model.tokenizer))
     request = Request(question, prompt, (), 0, sampling.temperature, sampling.top_p, sampling.top_k, limit)
     detokenizer = Detokenizer(model.tokenizer, stop_text=model.stop_text)
     answer = _Answer(prompt)

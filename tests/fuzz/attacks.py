@@ -7,9 +7,11 @@ tests/fuzz/broken.py.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import random
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, quote_from_bytes, urlencode
@@ -18,6 +20,7 @@ from shared.ids import new_id
 from tests.fuzz import corpus
 from tests.fuzz.house import NOBODY, Identity
 from tests.fuzz.wire import Headers, Request
+from tests.multipart import CONTENT_TYPE, Part, multipart
 
 _JSON = b"application/json"
 # Forms that M may send as often as they like without losing their session; {id}: something of M's, or of nobody's.
@@ -27,6 +30,7 @@ FORMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("/chat/{id}/rename", ("title",)),
     ("/chat/{id}/stop", ()),
     ("/chat/new", ()),
+    ("/chat/pictures", ("alt",)),
     ("/language", ("language", "next")),
     ("/account/name", ("name",)),
     ("/account/password", ("old_password", "password")),
@@ -52,6 +56,7 @@ _PUBLIC_FORMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 PAGES = (
     *("/", "/chat", "/chat/{id}", "/chat/{id}/delete", "/chat/{id}/stream/{id}", "/login", "/signup", "/logout"),
+    *("/chat/pictures/{id}", "/chat/pictures/{id}/thumbnail"),
     *("/reset", "/reset/{id}", "/account", "/account/password", "/account/second-step", "/account/delete", "/keys"),
     *("/notices", "/usage", "/developers", "/ops/access", "/ops/access/{id}", "/ops/access/{id}/{id}", "/healthz"),
     *("/static/{id}/css/main.css", "/static/{id}", "/favicon.ico", "/.well-known/security.txt", "/v1/openapi.json"),
@@ -135,7 +140,8 @@ class Attacker:
         for page in PAGES:
             yield self.member.get(self._path(page))
             yield NOBODY.get(self._path(page))
-        draws = (self._form, self._form, self._form, self._page, self._json, self._json, self._headed, self._address)
+        often = (self._form, self._form, self._form, self._json, self._json)
+        draws = (*often, self._files, self._page, self._headed, self._address)
         while True:
             request = self._choice.choice(draws)()
             yield request if self._choice.random() < 0.99 else self._mutated(request.raw(host))
@@ -183,6 +189,26 @@ class Attacker:
         body = urlencode({"csrf_token": token, **fields}, errors="surrogatepass").encode()
         return who.post(self._path(path), body)
 
+    def _files(self) -> Request:
+        """A form with files, which may be no pictures."""
+        path = self._choice.choice(("/chat/pictures", "/chat/pictures", "/chat", "/chat/{id}"))
+        who = self._who()
+        parts: list[Part] = [("csrf_token", who.csrf), ("message", self._line()), ("alt", self._line())]
+        for _ in range(self._choice.randrange(1, 6)):
+            field = self._choice.choice(("picture", "pictures", "pictures"))
+            if self._choice.random() < 0.2:
+                parts.append((field, self._choice.choice(self.ids)))
+            else:
+                data = self._choice.choice(corpus.PICTURES)
+                parts.append((field, self._line(), data if self._choice.random() < 0.7 else self._mutated(data + b" ")))
+        body = multipart(parts)
+        kind = CONTENT_TYPE.encode() if self._choice.random() < 0.9 else self._choice.choice(_TYPES)
+        return who.post(self._path(path), body if self._choice.random() < 0.8 else self._mutated(body), kind)
+
+    def _line(self) -> str:
+        """What may stand in the head of a part."""
+        return re.sub('[\r\n"\ud800-\udfff]', "", corpus.text(self._choice))[:200]
+
     def _broken_form(self, path: str) -> Request:
         who = self._who(path)
         pieces = [b"csrf_token=" + who.csrf.encode()]
@@ -206,7 +232,7 @@ class Attacker:
         if path == "/v1/completions":
             body["prompt"] = corpus.text(self._choice)[:500] or "x"
         else:
-            body["messages"] = [{"role": "user", "content": corpus.text(self._choice)[:500]}]
+            body["messages"] = [{"role": "user", "content": self._content()}]
         for _ in range(self._choice.randrange(4)):
             body[self._choice.choice(_FIELDS)] = self._value()
         if self._choice.random() < 0.1:
@@ -217,6 +243,13 @@ class Attacker:
             raw = self._cut(raw)
         kind = _JSON if self._choice.random() < 0.95 else self._choice.choice(_TYPES)
         return self._who().post(path, raw, kind)
+
+    def _content(self) -> Any:
+        if self._choice.random() < 0.8:
+            return corpus.text(self._choice)[:500]
+        data = base64.b64encode(self._choice.choice(corpus.PICTURES)).decode()
+        urls = (f"data:image/png;base64,{data}", corpus.text(self._choice)[:500], "http://outside.invalid/x.png")
+        return [{"type": "image_url", "image_url": {"url": self._choice.choice(urls)}} for _ in range(2)]
 
     def _value(self, depth: int = 0) -> Any:
         match self._choice.randrange(12 if depth < 3 else 8):

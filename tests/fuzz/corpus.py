@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from tests.picture_files import animated, bomb, cmyk, photo, png
+
 # `canary(1)` is a function that the browser of the fuzz knows, and that counts.
 SCRIPTS = (
     "<script>canary(1)</script>",
@@ -90,6 +92,12 @@ BYTES = (
     *(b"%FF", b"\xff\xfe", b"%ED%A0%80", b"\xed\xa0\x80", b"%ED%B0%80", b"%C0%80", b"\xc0\xaf", b"%E0%80%AF"),
     *(b"%F8%88%80%80%80", b"%F4%90%80%80", b"%80", b"%", b"%zz", b"%u0041", b"%00", b"\x00", b"+" * 500, b"&&&==;;"),
     *(b"%0d%0a", b"%E2%80%AE", b"%CC%81" * 500, b"%f0%9f", b"=&=&=", b"%2525252e"),
+)
+# Files that are pictures, were some, or say so.
+PICTURES = (
+    *(png(), photo(6), bomb(), bomb(5000, 5000), b"", photo()[:-100], animated("WEBP"), animated("PNG"), cmyk()),
+    *(b"<svg xmlns='http://www.w3.org/2000/svg'><script>canary(1)</script></svg>", b"GIF89a<script>canary(1)</script>"),
+    *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"RIFF\x00\x00\x00\x00WEBPVP8X", b"\x00\x00\x00\x18ftypheic"),
 )
 
 

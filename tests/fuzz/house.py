@@ -28,6 +28,7 @@ from shared.store import Store
 from shared.store.keys import SCOPES
 from tests.fuzz.tally import Tally
 from tests.fuzz.wire import Answer, Request
+from tests.picture_files import png
 from tests.service import PASSWORD, READY, ROOT, Person
 
 _FORM = (b"Content-Type", b"application/x-www-form-urlencoded")
@@ -240,6 +241,19 @@ class House:
         path = person.ask(message, conversation)
         turn = person.turns(path)[-1]
         person.whole(path, turn.generation_id)
+        return path
+
+    def ask_about_picture(self, name: str, message: str, alt: str) -> str:
+        """The same beside a picture that is called `alt`."""
+        person, csrf = self.people[name], self.identities[name].csrf
+        picture, accept = {"picture": ("a.png", png())}, {"Accept": "application/json"}
+        uploaded = person._client.post(
+            "/chat/pictures", data={"csrf_token": csrf, "alt": alt}, files=picture, headers=accept
+        )
+        assert uploaded.status_code == 201, uploaded.text
+        fields = {"csrf_token": csrf, "message": message, "picture": uploaded.json()["id"]}
+        path = person._client.post("/chat", data=fields).url.path
+        person.whole(path, person.turns(path)[-1].generation_id)
         return path
 
     def close(self) -> None:

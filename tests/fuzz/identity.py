@@ -66,6 +66,7 @@ def furnish(house: House) -> None:
     house.ask("A", f"둘째 {house.secret()}", conversation)
     owner.post(conversation, f"{conversation}/rename", title=house.secret())
     house.ask("A", f"셋째 {house.secret()}")
+    house.ask_about_picture("A", f"넷째 {house.secret()}", house.secret())
     owner.post("/keys", "/keys", name=house.secret())
     house.log_in("A", user_agent="another browser")._client.close()
     house.settle("B")
@@ -242,11 +243,12 @@ def _doors(person: Person, pages: Iterable[str]) -> list[Door]:
     waiting = list(pages)
     while waiting:
         path = waiting.pop(0)
-        if path in seen or path.startswith(("/v1/", "/static/", "/reset")):
+        if path in seen or path.startswith(("/v1/", "/static/", "/reset", "/chat/pictures/")):
             continue
         seen.add(path)
         soup = BeautifulSoup(person.get(path).text, "html.parser")
         links = [str(link["href"]) for link in soup.select("a[href]")]
+        links += [str(picture["src"]) for picture in soup.select('img[src^="/chat/"]')]
         inner = [link.partition("#")[0] for link in links if link.startswith("/")]
         streams = re.findall(r"/chat/[0-9a-f-]{36}/stream/[0-9a-f-]{36}", str(soup))
         turns = [str(turn["id"]).removeprefix("turn-") for turn in soup.select("article.turn[id]")]

@@ -1,6 +1,7 @@
 """`python -m tests.fuzz.planted [xss|idor|500]`: `nunmal up` as the fuzz needs it, which adds
 
-- a model that says back what it was asked, at once, so that answers are as hostile as questions;
+- a model that says back what it was asked, at once, so that answers are as hostile as questions, and that is shown
+  pictures without looking at them;
 - with an argument, one planted hole: answers that are not made safe, conversations of anybody for everybody, or titles
   that break the code.
 """
@@ -12,20 +13,27 @@ import sys
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+
 from infra.cli import main
 from shared.settings import Settings
 from shared.store.connection import Document
 from shared.store.conversations import Conversations
 from tests.scripted_engine import ScriptedEngine
-from tests.tiny_models import END, VOCABULARY, tiny_tokenizer, tiny_vocabulary
+from tests.tiny_models import END, VOCABULARY, tiny_tokenizer
 from web.chat.titles import title_of
-from workers.engine.base import Request
+from workers.engine.base import Looked, Picture, Request
+from workers.engine.facts import PictureFacts
 from workers.engine.sampling_defaults import SamplingDefaults
+from workers.engine.vocabulary import Vocabulary
+from workers.pictures import Eyes
 from workers.serve import serve_worker
 from workers.served_model import ServedModel
 
 _CONTEXT_LENGTH = 4096
 _SLOTS = 64
+_EYES = PictureFacts(placeholder=5, tokens=1, height=2, width=2)  # behind the other control tokens
+_PICTURE_TOKEN = "<image>"
 
 
 def _echo(request: Request, index: int) -> int:
@@ -36,25 +44,39 @@ def _echo(request: Request, index: int) -> int:
 @functools.lru_cache(maxsize=4 * _SLOTS)
 def _question(prompt: tuple[int, ...]) -> tuple[int, ...]:
     """The last question in a prompt; of raw text, all of it."""
-    user = tiny_tokenizer().convert_tokens_to_ids("<|user|>")
+    user = _tokenizer().convert_tokens_to_ids("<|user|>")
     begin = len(prompt) - prompt[::-1].index(user) if user in prompt else 0
     end = prompt.index(END, begin) if END in prompt[begin:] else len(prompt)
-    return prompt[begin:end]
+    return tuple(token_id for token_id in prompt[begin:end] if token_id != _EYES.placeholder)
+
+
+def _tokenizer() -> Any:
+    return tiny_tokenizer(_PICTURE_TOKEN)
+
+
+async def _look(sha256: str, data: bytes) -> Looked:
+    return Looked(Picture(sha256, np.zeros((3, _EYES.height, _EYES.width), np.float32)))
 
 
 def _load(settings: Settings) -> ServedModel:
-    vocabulary = tiny_vocabulary()
+    vocabulary = Vocabulary(_tokenizer(), VOCABULARY, frozenset({END}))
     return ServedModel(
         settings.model_name,
         ScriptedEngine(
-            _echo, slots=_SLOTS, vocabulary=VOCABULARY, context_length=_CONTEXT_LENGTH, stop_ids=frozenset({END})
+            _echo,
+            slots=_SLOTS,
+            vocabulary=VOCABULARY,
+            context_length=_CONTEXT_LENGTH,
+            stop_ids=frozenset({END}),
+            eyes=_EYES,
         ),
-        tiny_tokenizer(),
+        _tokenizer(),
         SamplingDefaults(0.0, 1.0, 0, settings.worker.max_new_tokens),
         None,
         "says back what it was asked",
         vocabulary,
         vocabulary.json_grammar,
+        Eyes(_EYES, _PICTURE_TOKEN, _look),
     )
 
 

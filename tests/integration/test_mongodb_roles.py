@@ -23,14 +23,14 @@ from shared.chat import AccountRole
 from shared.ids import new_id
 from shared.settings import RetentionSettings, load_settings
 from shared.store import Store, connection
-from shared.store.personal import PERSONAL, PERSONAL_BY_PREFIX, WITHOUT_PEOPLE
+from shared.store.personal import PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
 from tests.web_visitor import PASSWORD, WebVisitor, web_settings
 from tests.worker_house import NODE, House, Node
 from web.app import create_app
 
 _ROOT = Path(__file__).parents[2]
 _ROLES: dict[str, dict[str, list[str]]] = json.loads((_ROOT / "infra/mongodb/roles.json").read_text("utf-8"))
-_ALL = set(PERSONAL) | PERSONAL_BY_PREFIX | WITHOUT_PEOPLE
+_ALL = set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | WITHOUT_PEOPLE
 _OTHERS = {"ping", "hello", "endSessions", "killCursors", "dropDatabase"}  # need no right, or are the tests' own
 
 
@@ -105,7 +105,8 @@ def test_every_collection_of_the_code_is_in_every_role() -> None:
 def test_the_audit_is_only_added_to_and_workers_read_nothing_of_people() -> None:
     for room in _ROLES:
         assert _ROLES[room]["audit"] == ["find", "insert"]
-    people = _ALL - {"generations", "workers", "fairness", "usage", "audit", "audit_heads"}
+    assert _ROLES["worker"]["blobs"] == ["find", "createIndex"]  # the pictures it is asked about, by their digest
+    people = _ALL - {"blobs", "generations", "workers", "fairness", "usage", "audit", "audit_heads"}
     assert {action for name in people for action in _ROLES["worker"][name]} == {"createIndex"}
     assert "remove" not in _ROLES["worker"]["generations"]
 

@@ -6,13 +6,14 @@ are only hashes of them anyway) and what is computed from the rest (token ids, c
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.chat import Conversation, Generation, User
+from shared.chat import Conversation, Generation, PictureRef, User
 from shared.store import Store
 from shared.store.grants import Grant
 from shared.store.keys import ApiKey
@@ -36,6 +37,7 @@ async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
     yield f'{{"made_at": {_json(datetime.now(UTC))},\n"account": {_json(account)}'
     parts = {
         "conversations": _conversations(store, user),
+        "pictures": _pictures(store, user),
         "api_answers": _api_answers(store, user),
         "api_keys": _rows(_key(key) for key in await store.keys.of_user(user.id)),
         "log_ins": _rows(_session(session) for session in await store.sessions.of(user.id, token)),
@@ -90,13 +92,35 @@ async def _turns(store: Store, conversation: Conversation) -> AsyncIterator[Asyn
         some = await store.generations.get_many(ids[begin : begin + _TURNS_AT_ONCE])
         for turn_id in sorted(some):
             turn = some[turn_id]
-            yield _whole({"id": turn.id, "follows": turn.parent_id, "question": turn.question} | _answer(turn))
+            asked = {
+                "id": turn.id,
+                "follows": turn.parent_id,
+                "question": turn.question,
+                "pictures": _ids(turn.pictures),
+            }
+            yield _whole(asked | _answer(turn))
 
 
 async def _api_answers(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
     for answer_id in await store.personal.api_answer_ids(user.id):
         if answer := await store.generations.get(answer_id):  # one at a time: a prompt may have megabytes
             yield _whole({"id": answer.id, "kind": str(answer.origin), "prompt": _prompt(answer)} | _answer(answer))
+
+
+async def _pictures(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
+    for picture in await store.pictures.of_user(user.id):
+        if data := await store.blobs.get(picture.sha256):  # one at a time, as it was kept: without what its file told
+            yield _whole(
+                {
+                    "id": picture.id,
+                    "called": picture.alt,
+                    "width": picture.width,
+                    "height": picture.height,
+                    "uploaded_at": picture.created_at,
+                    "type": picture.mime,
+                    "base64": base64.b64encode(data).decode(),
+                }
+            )
 
 
 async def _usage(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
@@ -113,6 +137,7 @@ def _answer(turn: Generation) -> dict[str, Any]:
         "asked_for": asked | {"seed": turn.seed},
         "asked_at": turn.created_at,
         "finished_at": turn.finished_at,
+        "evidence": turn.evidence.model_dump(mode="json") if turn.evidence else None,
         "prompt_tokens": turn.prompt_tokens,
     }
 
@@ -120,7 +145,15 @@ def _answer(turn: Generation) -> dict[str, Any]:
 def _prompt(answer: Generation) -> Any:
     if answer.prompt is None or isinstance(answer.prompt, str):
         return answer.prompt
-    return [{"role": str(message.role), "content": message.content} for message in answer.prompt]
+    return [
+        {"role": str(message.role), "content": message.content}
+        | ({"pictures": _ids(message.pictures)} if message.pictures else {})
+        for message in answer.prompt
+    ]
+
+
+def _ids(pictures: Iterable[PictureRef]) -> list[str]:
+    return [picture.id for picture in pictures]
 
 
 def _key(key: ApiKey) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
-from shared.chat import Generation, GenerationState, JobClass, Message, Origin, Role, SamplingParams
+from shared.chat import Generation, GenerationState, JobClass, Message, Origin, PictureRef, Role, SamplingParams
 from shared.errors import SchemaUnsupported
 from shared.ids import new_id
 from shared.json_schema import check_schema
@@ -32,20 +34,33 @@ _LEAST_TOP_P = 1e-6  # 0 means the likeliest token, like this
 _ANY_OBJECT = {"type": "object"}
 
 
-def of_chat(body: ChatCompletionRequest | JobRequest, user_id: str, lane: str) -> list[Generation]:
-    """One for each choice. Raises ParameterInvalid, SchemaUnsupported. With a schema it takes up to 300 ms: call it
-    in a thread then."""
+def of_chat(
+    body: ChatCompletionRequest | JobRequest,
+    user_id: str,
+    lane: str,
+    shown: Mapping[int, tuple[PictureRef, ...]] = MappingProxyType({}),
+) -> list[Generation]:
+    """One for each choice. `shown`: pictures, by the place of their message.
+
+    Raises ParameterInvalid, SchemaUnsupported. With a schema it takes up to 300 ms: call it in a thread then."""
     body.check()
     sampling = replace(
         _sampling(body, body.most_tokens),
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         json_schema=_schema(body.response_format),
     )
-    prompt = tuple(Message(_ROLES[message.role], message.text) for message in body.messages)
+    prompt = tuple(
+        Message(_ROLES[message.role], message.text, shown.get(place, ())) for place, message in enumerate(body.messages)
+    )
+    origin = Origin.CHAT if isinstance(body, ChatCompletionRequest) else Origin.JOB
+    draft = replace(
+        _draft(prompt, sampling, user_id, lane, origin),
+        pictures=tuple(picture for pictures in shown.values() for picture in pictures),
+    )
     if isinstance(body, ChatCompletionRequest):
-        return _choices(_draft(prompt, sampling, user_id, lane, Origin.CHAT), body.seed, body.n)
+        return _choices(draft, body.seed, body.n)
     job_class = JobClass.BULK if body.priority == "bulk" else JobClass.INTERACTIVE
-    return _choices(replace(_draft(prompt, sampling, user_id, lane, Origin.JOB), job_class=job_class), body.seed, 1)
+    return _choices(replace(draft, job_class=job_class), body.seed, 1)
 
 
 def of_text(body: CompletionRequest, user_id: str, lane: str) -> list[Generation]:

@@ -19,6 +19,7 @@ from shared.errors import (
     LimitReached,
     NotFound,
     NunmalError,
+    PicturesUnsupported,
     PromptRefused,
     PromptTooLong,
     SchemaUnsupported,
@@ -42,6 +43,7 @@ _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
     (PromptTooLong, 400),
     (PromptRefused, 400),
     (SchemaUnsupported, 400),
+    (PicturesUnsupported, 400),
     (UpstreamCannot, 400),
     (Busy, 409),
     (LimitReached, 429),
@@ -49,7 +51,12 @@ _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
 )
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {"prompt_too_long": "context_length_exceeded", "schema_unsupported": "invalid_value"}
-_PARAMS = {"prompt_too_long": "messages", "prompt_refused": "messages", "schema_unsupported": "response_format"}
+_PARAMS = {
+    "prompt_too_long": "messages",
+    "prompt_refused": "messages",
+    "pictures_unsupported": "messages",
+    "schema_unsupported": "response_format",
+}
 _HTTP_CODES = {404: "unknown_url", 405: "method_not_allowed", 408: "request_timeout", 413: "request_too_large"}
 # Sentences that pages say differently: they tell what became of what somebody typed.
 _SENTENCES = {

@@ -11,7 +11,7 @@ from shared.errors import AccessError, InputError, NotFound, ServiceError
 
 UNSUPPORTED = "unsupported"  # the pydantic error type of what we know but cannot do (web/api/fields.py)
 _MOST_PATH_CHARACTERS = 200
-_NOT_YET = frozenset({"tool", "function", "image_url", "input_audio", "file", "refusal"})  # roles and kinds of parts
+_NOT_YET = frozenset({"tool", "function", "input_audio", "file", "refusal"})  # roles and kinds of parts
 _TYPES = {
     "string": "string",
     "int": "integer",
@@ -142,6 +142,8 @@ def _refusal(path: Sequence[str | int], problem: Mapping[str, Any]) -> Parameter
             return ParameterMissing(param=param)
         case "union_tag_not_found":
             return ParameterMissing(param=_written([*path, "type"]))
+        case "union_tag_invalid" if _is_known(context["tag"]):
+            return ParameterUnsupported(param=_written([*path, "type"]))
         case "union_tag_invalid":
             return ParameterNotOffered(param=_written([*path, "type"]), expected=context["expected_tags"])
         case "extra_forbidden":

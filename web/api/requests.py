@@ -27,11 +27,26 @@ class TextPart(Body):
     text: Text
 
 
+class ImageUrl(Body):
+    url: str = Field(description="data:image/...;base64,... of a PNG, JPEG, WebP or HEIC; nothing is ever fetched.")
+    detail: Literal["auto", "low", "high"] | None = Field(None, description="Has no effect.")
+
+
+class ImagePart(Body):
+    """A picture of a user's message; it stands before the message's text."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
 class ChatMessage(Body):
     """One turn. A client may send back what it was sent, with its nulls."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | list[TextPart]
+    content: Text | list[Part]
     name: Annotated[Any, Only()] = None
     refusal: Annotated[Any, Only()] = None
     audio: Annotated[Any, Only()] = None
@@ -44,7 +59,13 @@ class ChatMessage(Body):
     def text(self) -> str:
         if isinstance(self.content, str):
             return self.content
-        return "".join(part.text for part in self.content)
+        return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @property
+    def images(self) -> list[tuple[int, ImagePart]]:
+        """With their places among the parts."""
+        parts = [] if isinstance(self.content, str) else self.content
+        return [(place, part) for place, part in enumerate(parts) if isinstance(part, ImagePart)]
 
 
 class StreamOptions(Body):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from typing import TypeVar
 
 from quart import Blueprint, Response, request
 from quart.typing import ResponseReturnValue
@@ -16,19 +17,24 @@ from web.api.body import read_body
 from web.api.envelope import PREFIX, Envelopes
 from web.api.job_stream import JobStreams
 from web.api.objects import ApiObject, Job, JobList, Model, ModelList
+from web.api.pictures import keep_pictures
 from web.api.problems import ModelUnknown, ParameterTooLarge, ParameterTooSmall, ParameterTypeWrong
 from web.api.requests import ChatCompletionRequest, CompletionRequest, JobRequest, TextFormat
 from web.api.service import ApiService
 from web.api.stream import CompletionStreams
+from web.bodies import LargeBodies
 from web.chat.hub import Hub
 from web.chat.line import Lines, Place
 from web.chat.open_streams import OpenStreams
 from web.chat.stream import StreamTimes, parse_position
 from web.forms import query_value
+from web.pictures.service import PictureService
 
 _MOST_JOBS = 100
 _JOBS_LISTED = 20
 _MOST_NAME = 100
+
+B = TypeVar("B", ChatCompletionRequest, JobRequest)
 
 
 def api_blueprint(
@@ -39,6 +45,8 @@ def api_blueprint(
     envelopes: Envelopes,
     times: StreamTimes,
     open_streams: OpenStreams,
+    pictures: PictureService,
+    large_bodies: LargeBodies,
     document: str,
     *,
     model: str,
@@ -53,9 +61,8 @@ def api_blueprint(
     @blueprint.post("/chat/completions")
     async def chat_completions() -> ResponseReturnValue:
         key = await callers.require("chat")
-        body = await read_body(request, ChatCompletionRequest)
-        _require_model(body.model, model)
-        turns = await service.submit(await drafted(body, key.user_id))
+        body, drafts_made = await asked(key, ChatCompletionRequest)
+        turns = await service.submit(drafts_made)
         if body.stream:
             return await streamed(turns, bool(body.stream_options and body.stream_options.include_usage))
         return _json(shapes.chat_completion(await streams.whole(turns), model))
@@ -70,10 +77,17 @@ def api_blueprint(
             return await streamed(turns, bool(body.stream_options and body.stream_options.include_usage))
         return _json(shapes.text_completion(await streams.whole(turns), model))
 
-    async def drafted(body: ChatCompletionRequest | JobRequest, user_id: str) -> list[Generation]:
+    async def asked(key: ApiKey, kind: type[B]) -> tuple[B, list[Generation]]:
+        with large_bodies.reading(request, key.user_id):
+            body = await read_body(request, kind)
+            _require_model(body.model, model)
+            body.check()
+            if any(message.images for message in body.messages):
+                await service.require_room(key.user_id, lane)
+            shown = await keep_pictures(body, key.user_id, pictures)
         if body.response_format is None or isinstance(body.response_format, TextFormat):
-            return drafts.of_chat(body, user_id, lane)
-        return await service.checked(user_id, lane, lambda: drafts.of_chat(body, user_id, lane))
+            return body, drafts.of_chat(body, key.user_id, lane, shown)
+        return body, await service.checked(key.user_id, lane, lambda: drafts.of_chat(body, key.user_id, lane, shown))
 
     async def streamed(turns: list[Generation], with_usage: bool) -> Response:
         return _events(await streams.open(turns, envelopes.language(), with_usage=with_usage))
@@ -92,9 +106,8 @@ def api_blueprint(
     @blueprint.post("/jobs")
     async def submit_job() -> ResponseReturnValue:
         key = await callers.require("jobs")
-        body = await read_body(request, JobRequest)
-        _require_model(body.model, model)
-        (turn,) = await service.submit(await drafted(body, key.user_id))
+        _, drafts_made = await asked(key, JobRequest)
+        (turn,) = await service.submit(drafts_made)
         response = _json(await job(turn), 202)
         response.headers["Location"] = f"{PREFIX}/jobs/{turn.id}"
         return response

@@ -14,6 +14,8 @@ from shared.errors import (
     GenerationCrashed,
     GenerationError,
     NotFound,
+    PictureGone,
+    PicturesUnsupported,
     PromptRefused,
     PromptTooLong,
     SchemaUnsupported,
@@ -35,7 +37,10 @@ _RETRY_S = 0.5
 _CHECKED_AT_ONCE = 2  # schemas; each keeps a core busy
 _MOST_CHECKS = 20  # under way or waiting
 _TOKEN_CHARACTERS = 16  # in the mean, at most: a prompt with more for each token of the context cannot fit
-_FAILURES = (PromptTooLong, PromptRefused, SchemaUnsupported, GenerationCrashed, TooManyAttempts, DeadlineExceeded)
+_FAILURES = (
+    *(PromptTooLong, PromptRefused, SchemaUnsupported, PicturesUnsupported, PictureGone),
+    *(GenerationCrashed, TooManyAttempts, DeadlineExceeded),
+)
 
 R = TypeVar("R")
 
@@ -57,10 +62,14 @@ class ApiService:
         self._checkers.shutdown(wait=False, cancel_futures=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def require_room(self, user_id: str, lane: str) -> None:
+        """Before work is done for a request that would be refused. Raises LimitReached, QueueFull."""
+        await self._admission.require_room(user_id, lane)
+
     async def checked(self, user_id: str, lane: str, draft: Callable[[], list[Generation]]) -> list[Generation]:
         """What `draft` makes while it compiles a schema: in a thread that nothing else waits for, and only for somebody
         who may ask now. Raises LimitReached, QueueFull, TooBusy, and what `draft` raises."""
-        await self._admission.require_room(user_id, lane)
+        await self.require_room(user_id, lane)
         if self._checks >= _MOST_CHECKS:
             raise TooBusy(retry_after_s=_RETRY_S)
         self._checks += 1

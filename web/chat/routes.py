@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quart import Blueprint, Response, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
-from shared.chat import User
-from shared.errors import Busy, InputError, LimitReached, NunmalError, QueueFull
+from shared.chat import PictureRef, User
+from shared.errors import Busy, InputError, LimitReached, NunmalError, PicturesUnsupported, QueueFull, TooBusy
 from shared.ids import new_id
+from web.bodies import LargeBodies
 from web.chat.hub import Hub
 from web.chat.open_streams import OpenStreams
 from web.chat.service import ChatService, OpenConversation
+from web.chat.sight import Sight
 from web.chat.stream import StreamTimes, answer_events, parse_position
 from web.chat.titles import MOST_TITLE_CHARACTERS
 from web.chat.transcript import Transcripts
 from web.errors import add_retry_after, status_of
 from web.forms import query_value
+from web.pictures.service import MOST_PER_MESSAGE, PictureService
+from web.pictures.views import view_of
 from web.visitor import Visitors
 
 
@@ -26,13 +32,20 @@ def chat_blueprint(
     visitors: Visitors,
     times: StreamTimes,
     open_streams: OpenStreams,
+    pictures: PictureService,
+    sight: Sight,
+    large_bodies: LargeBodies,
 ) -> Blueprint:
     blueprint = Blueprint("chat", __name__, url_prefix="/chat")
 
     async def page(
-        user: User, opened: OpenConversation | None, draft: str = "", error: NunmalError | None = None
+        user: User,
+        opened: OpenConversation | None,
+        draft: str = "",
+        error: NunmalError | None = None,
+        draft_pictures: Sequence[PictureRef] = (),
     ) -> Response:
-        """The chat page; after a refused message with what was typed and a sentence beside the field."""
+        """The chat page; after a refused message with what was typed and uploaded, and a sentence beside the field."""
         words = visitors.current().words
         turns = await transcripts.of(opened.turns, words) if opened else []
         body = await render_template(
@@ -43,6 +56,9 @@ def chat_blueprint(
             is_busy=bool(turns and not turns[-1].is_over),
             generation_id=new_id(),
             draft=draft,
+            draft_pictures=[view_of(picture) for picture in draft_pictures],
+            pictures=bool(await sight.is_there()),
+            most_pictures=MOST_PER_MESSAGE,
             error=words.explain(error) if error else "",
             most_title_characters=MOST_TITLE_CHARACTERS,
         )
@@ -54,12 +70,19 @@ def chat_blueprint(
 
     async def ask(conversation_id: str | None) -> ResponseReturnValue:
         user = visitors.require_user()
-        form = await visitors.checked_form(is_long=True)
-        opened = await service.open(user, conversation_id) if conversation_id else None
-        try:
-            generation = await service.ask(user, conversation_id, form["generation_id"], form["message"])
-        except (InputError, Busy, LimitReached, QueueFull) as error:
-            return await page(user, opened, form["message"], error)
+        with large_bodies.reading(request, user.id):
+            form = await visitors.checked_form(is_long=True, has_files=True)
+            opened = await service.open(user, conversation_id) if conversation_id else None
+            message, named, files = form["message"], form.every("picture"), form.files("pictures")
+            try:
+                pictures.require_few(len(named) + len(files))
+                named += [picture.id for picture in await pictures.upload(user.id, files)]
+                shown = await pictures.taken(user.id, named)
+                if shown and not message.strip():
+                    message = visitors.current().words("chat.picture_question")
+                generation = await service.ask(user, conversation_id, form["generation_id"], message, shown)
+            except (InputError, Busy, LimitReached, QueueFull, PicturesUnsupported, TooBusy) as error:
+                return await page(user, opened, form["message"], error, await pictures.kept(user.id, named))
         return redirect(f"/chat/{generation.conversation_id}", 303)
 
     @blueprint.get("")

@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.chat import Conversation, Generation, GenerationState, User
+from shared.chat import Conversation, Generation, GenerationState, PictureRef, User
 from shared.errors import (
     Busy,
     LimitReached,
@@ -84,9 +84,17 @@ class ChatService:
         if generation is None or generation.user_id != user.id or generation.conversation_id != conversation_id:
             raise NotFound
 
-    async def ask(self, user: User, conversation_id: str | None, generation_id: str, message: str) -> Generation:
-        """Ask a question, in a new conversation if `conversation_id` is None. The same `generation_id` twice is one
-        question. Once begun it is carried through, even if the caller is cancelled (the browser left).
+    async def ask(
+        self,
+        user: User,
+        conversation_id: str | None,
+        generation_id: str,
+        message: str,
+        pictures: tuple[PictureRef, ...] = (),
+    ) -> Generation:
+        """Ask a question, in a new conversation if `conversation_id` is None, beside `pictures` that were taken for it
+        (web/pictures/service.py). The same `generation_id` twice is one question. Once begun it is carried through,
+        even if the caller is cancelled (the browser left).
 
         Raises: MessageEmpty, MessageTooLong, MessageInvalid, NotFound
                 Busy: the conversation's last answer is not finished
@@ -100,7 +108,7 @@ class ChatService:
         generation_id = generation_id or new_id()
         if not is_id(generation_id):
             raise MessageInvalid
-        task = asyncio.create_task(self._ask(user, conversation_id, generation_id, question))
+        task = asyncio.create_task(self._ask(user, conversation_id, generation_id, question, pictures))
         self._asking.add(task)
         task.add_done_callback(self._asked)
         return await asyncio.shield(task)
@@ -128,7 +136,7 @@ class ChatService:
             if not turn.state.is_final:
                 await self._cancellation.cancel(user.id, turn.id)
         await self._store.conversations.delete(conversation_id, user.id)
-        await self._store.generations.remove_conversation(conversation_id)
+        await self._store.personal.remove_turns({"conversation_id": conversation_id})
 
     async def _get(self, user: User, conversation_id: str) -> Conversation:
         found = await self._store.conversations.get(conversation_id, user.id) if is_id(conversation_id) else None
@@ -142,7 +150,14 @@ class ChatService:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.info("question_refused", extra=fields(reason=type(error).__name__))
 
-    async def _ask(self, user: User, conversation_id: str | None, generation_id: str, question: str) -> Generation:
+    async def _ask(
+        self,
+        user: User,
+        conversation_id: str | None,
+        generation_id: str,
+        question: str,
+        pictures: tuple[PictureRef, ...],
+    ) -> Generation:
         conversation = await self._get(user, conversation_id) if conversation_id else None
         draft = Generation(
             id=generation_id,
@@ -155,6 +170,7 @@ class ChatService:
             seed=secrets.randbits(63),
             tag=0.0,
             created_at=datetime.now(UTC),
+            pictures=pictures,
         )
         try:
             turn = await self._admission.admit(draft, len(question), provided=self._require_idle(conversation))

@@ -1,4 +1,5 @@
-"""Server-Sent Events of one answer: `text`, `state`, `done` (ARCHITECTURE.md), and `reconnect` when this node ends.
+"""Server-Sent Events of one answer: `text`, `state`, `evidence`, `done` (ARCHITECTURE.md), and `reconnect` when this
+node ends.
 
 The socket owns nothing: closing it does not stop the answer, and any node can serve the rest.
 """
@@ -66,6 +67,8 @@ async def answer_events(
                     if answer.is_over:
                         if shown and (event := await _text(answer, cursor)):
                             yield event
+                        if answer.generation is not None and (evidence := answer.generation.evidence):
+                            yield _event("evidence", evidence.model_dump(mode="json"))
                         yield await _done(answer, note)
                         return
                     state = str(answer.shown_state)

@@ -9,10 +9,12 @@ from datetime import datetime
 from markupsafe import Markup
 
 from shared.chat import Generation, GenerationState
+from shared.evidence import Evidence
 from web.chat.blocks import Block, finished_blocks
 from web.chat.line import Lines
 from web.chat.markdown import LONG, render
 from web.chat.notes import note_of_final, note_of_waiting
+from web.pictures.views import PictureView, view_of
 from web.words import Words
 
 
@@ -22,6 +24,7 @@ class TurnView:
 
     id: str
     question: str
+    pictures: list[PictureView]  # beside the question
     state: GenerationState
     html: Markup
     blocks: list[Block]
@@ -29,6 +32,7 @@ class TurnView:
     open_start: int
     position: str  # attempt.offset: where a stream goes on
     note: str
+    evidence: Evidence | None
     asked_at: datetime
     lane: str
 
@@ -72,6 +76,7 @@ def _view(turn: Generation, note: str) -> TurnView:
     return TurnView(
         id=turn.id,
         question=turn.question,
+        pictures=[view_of(picture) for picture in turn.pictures],
         state=turn.shown_state,
         html=Markup(render(turn.answer)) if is_over else Markup(),  # noqa: S704  # sanitised by render
         blocks=blocks,
@@ -79,6 +84,7 @@ def _view(turn: Generation, note: str) -> TurnView:
         open_start=open_start,
         position=f"{turn.attempt}.{len(turn.answer)}",
         note=note,
+        evidence=turn.evidence,
         asked_at=turn.created_at,
         lane=turn.lane,
     )

@@ -62,6 +62,22 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureNotes:
+    """What is told of a picture beside its pixels."""
+
+    token_ids: tuple[int, ...] = ()  # follow the picture in the prompt
+    findings: object = None  # for whoever makes the evidence of an answer (workers/served_model.py)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A picture ready to be shown."""
+
+    picture: Picture
+    notes: PictureNotes = PictureNotes()
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One sequence to continue.
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from shared.errors import NunmalError
 from shared.settings import WorkerSettings
-from workers.engine.base import EngineStats, TokenEvent
+from workers.engine.base import EngineStats, Looked, TokenEvent
 from workers.engine.facts import AdapterFacts, ModelFacts
 from workers.engine.sampling_defaults import SamplingDefaults
 
@@ -32,6 +32,7 @@ class Opened:
     sampling: SamplingDefaults
     stop_text: str | None  # the answer ends before this text
     numerics: str  # device and precision, and why
+    sees: bool = False  # it can be asked to look
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,24 @@ class UnloadAdapter:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Answered by what a request may show, or why not, under this key. Beside the steps, in a thread of its own."""
+
+    key: str
+    sha256: str
+    data: bytes  # a picture as it is kept
+
+
+Asked = LoadAdapter | UnloadAdapter | Look
+Answer = AdapterFacts | Looked | NunmalError | None
+
+
 @dataclass(slots=True)
 class Step:
     """What happened in the engine since the last one."""
 
     rows: int = 0  # answers that got a token beside prompts that were read
     events: list[tuple[str, TokenEvent]] = field(default_factory=list)  # with the requests' ids
-    answers: list[tuple[str, AdapterFacts | NunmalError | None]] = field(default_factory=list)  # by what was asked
+    answers: list[tuple[str, Answer]] = field(default_factory=list)  # by the keys of what was asked
     stats: EngineStats | None = None

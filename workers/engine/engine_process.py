@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from shared.errors import GenerationError, NunmalError
@@ -18,9 +19,10 @@ from shared.telemetry import configure_logging
 from workers.engine.allocator import keep_freed_memory
 from workers.engine.base import Grammar, JsonSchema, Request, TokenEvent
 from workers.engine.channel import Channel
-from workers.engine.engine_messages import Cancel, LoadAdapter, Opened, Order, Step, UnloadAdapter
+from workers.engine.engine_messages import Asked, Cancel, LoadAdapter, Look, Opened, Order, Step, UnloadAdapter
 from workers.engine.engine_thread import EngineThread
 from workers.engine.kv_memory import reserve
+from workers.engine.looking import Looker, answer_to
 from workers.engine.model_loader import load
 from workers.engine.numerics import use_threads
 from workers.engine.vocabulary import Vocabulary
@@ -61,12 +63,24 @@ def _serve(channel: Channel) -> None:
         deliver=channel.send,
         died=lambda: os._exit(1),  # the worker sees it, and gives its answers back
     )
-    channel.send(Opened(facts, loaded.tokenizer, loaded.sampling, loaded.stop_text, loaded.numerics.reason))
+    channel.send(
+        Opened(
+            facts,
+            loaded.tokenizer,
+            loaded.sampling,
+            loaded.stop_text,
+            loaded.numerics.reason,
+            sees=loaded.looker is not None,
+        )
+    )
+    looking = ThreadPoolExecutor(1, thread_name_prefix="look")  # beside the engine's own thread, not in its way
     while True:
-        message: Request | Cancel | LoadAdapter | UnloadAdapter = channel.receive()
+        message: Request | Cancel | Asked = channel.receive()
         match message:
             case Cancel():
                 engine.cancel(message.request_id)
+            case Look():
+                looking.submit(_look, channel, loaded.looker, message)
             case LoadAdapter() | UnloadAdapter():
                 engine.ask(message)
             case Request():
@@ -74,6 +88,10 @@ def _serve(channel: Channel) -> None:
                     engine.submit(replace(message, grammar=_compiled(message.grammar, vocabulary)))
                 except GenerationError as error:
                     channel.send(Step(events=[(message.id, TokenEvent(None, "error", error))]))
+
+
+def _look(channel: Channel, looker: Looker | None, message: Look) -> None:
+    channel.send(Step(answers=[(message.key, answer_to(looker, message))]))
 
 
 def _compiled(grammar: Grammar | JsonSchema | None, vocabulary: Vocabulary) -> Grammar | None:

@@ -25,7 +25,7 @@ from shared.errors import ModelError
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 _TEXT_DIGESTED = ("config.json", "tokenizer*", "special_tokens_map.json", "vocab.*", "merges.txt", "*.jinja")
-_DIGESTED = ("*.safetensors", *_TEXT_DIGESTED)
+_DIGESTED = ("*.safetensors", *_TEXT_DIGESTED, "*processor_config.json")  # the last: how pictures are prepared
 _UNDIGESTED = ("generation_config.json", "added_tokens.json")
 _DOWNLOADED = (*_DIGESTED, *_UNDIGESTED, "*.safetensors.index.json")
 WITHOUT_WEIGHTS = (*_TEXT_DIGESTED, *_UNDIGESTED)  # of a model that another server runs

@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from shared.prompting import FALLBACK_STOP
 from workers.engine.eyes import has_eyes
 from workers.engine.facts import ModelFacts, served_digest
+from workers.engine.looking import Looker, open_looker
 from workers.engine.model_files import check_files, digest, locate, model_error, open_tokenizer, shortened
 from workers.engine.model_runner import ModelRunner, vocabulary_of
 from workers.engine.numerics import Numerics, choose_numerics
@@ -45,6 +46,7 @@ class LoadedModel:
     sampling: SamplingDefaults
     stop_text: str | None  # the answer ends before this text; None: end tokens do it
     numerics: Numerics
+    looker: Looker | None = None  # None: pictures cannot be shown to it
 
 
 def load(source: str, *, device: str, dtype: str, max_new_tokens: int) -> LoadedModel:
@@ -76,6 +78,7 @@ def load(source: str, *, device: str, dtype: str, max_new_tokens: int) -> Loaded
         sampling_defaults(model.generation_config, max_new_tokens),
         None if tokenizer.chat_template else FALLBACK_STOP,
         numerics,
+        open_looker(directory, eyes, tokenizer),
     )
 
 

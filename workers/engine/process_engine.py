@@ -13,7 +13,7 @@ from shared.errors import EngineLost, ModelError, NunmalError
 from shared.settings import environment_without_settings
 from workers.engine.base import EngineStats, Request, TokenEvent
 from workers.engine.channel import LENGTH_BYTES, Channel, length_of, packed, unpacked
-from workers.engine.engine_messages import Cancel, LoadAdapter, Opened, Order, Step, UnloadAdapter
+from workers.engine.engine_messages import Asked, Cancel, Opened, Order, Step
 from workers.engine.event_stream import EventStream
 from workers.engine.streaming_engine import OnStep, StreamingEngine
 
@@ -109,7 +109,7 @@ class ProcessEngine(StreamingEngine):
     def _send_cancel(self, request_id: str) -> None:
         self._outgoing.put_nowait(Cancel(request_id))
 
-    def _send_adapter(self, message: LoadAdapter | UnloadAdapter) -> None:
+    def _send_asked(self, message: Asked) -> None:
         self._begin_talking()
         self._outgoing.put_nowait(message)
 

@@ -9,10 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from shared.errors import AdapterRefused, EngineLost, GenerationError, NunmalError
-from workers.engine.base import EngineStats, Request, TokenEvent
-from workers.engine.engine_messages import LoadAdapter, UnloadAdapter
+from shared.errors import AdapterRefused, EngineLost, GenerationError, NunmalError, PicturesUnsupported
+from workers.engine.base import EngineStats, Looked, Request, TokenEvent
+from workers.engine.engine_messages import Answer, Asked, LoadAdapter, Look, UnloadAdapter
 from workers.engine.event_stream import EventStream
 from workers.engine.facts import AdapterFacts, ModelFacts
 
@@ -29,7 +30,7 @@ class StreamingEngine(ABC):
         self._keys: dict[str, str] = {}  # of running requests, by their id
         self._streams: dict[str, tuple[str, EventStream]] = {}  # by key, with the id
         self._adapters: dict[str, AdapterFacts] = {}
-        self._asked: dict[str, asyncio.Future[AdapterFacts | None]] = {}  # of adapters, by key
+        self._asked: dict[str, asyncio.Future[Any]] = {}  # what messages of Asked are answered by, by key
         self._is_draining = False
         self._is_empty = asyncio.Event()
         self._is_empty.set()
@@ -68,14 +69,18 @@ class StreamingEngine(ABC):
         return tuple(self._adapters.values())
 
     async def load_adapter(self, name: str, directory: Path) -> AdapterFacts:
-        facts = await self._answer(LoadAdapter(f"{name}/{next(self._numbers)}", name, directory))
-        assert facts is not None  # a loaded one is described
+        facts: AdapterFacts = await self._answer(LoadAdapter(f"{name}/{next(self._numbers)}", name, directory))
         self._adapters[name] = facts
         return facts
 
     async def unload_adapter(self, name: str) -> None:
         await self._answer(UnloadAdapter(f"{name}/{next(self._numbers)}", name))
         self._adapters.pop(name, None)
+
+    async def look(self, sha256: str, data: bytes) -> Looked:
+        """A kept picture ready to be shown. Raises PictureGone if it is broken, PicturesUnsupported, and EngineLost."""
+        looked: Looked = await self._answer(Look(f"{sha256}/{next(self._numbers)}", sha256, data))
+        return looked
 
     async def drain(self) -> None:
         self._is_draining = True
@@ -92,22 +97,25 @@ class StreamingEngine(ABC):
     @abstractmethod
     def _send_cancel(self, request_id: str) -> None: ...
 
-    def _send_adapter(self, message: LoadAdapter | UnloadAdapter) -> None:
+    def _send_asked(self, message: Asked) -> None:
         """Its answer comes back through `_receive_answer`."""
-        self._receive_answer(message.key, AdapterRefused(adapter=message.name, reason="this engine takes none"))
+        if isinstance(message, Look):
+            self._receive_answer(message.key, PicturesUnsupported())
+        else:
+            self._receive_answer(message.key, AdapterRefused(adapter=message.name, reason="this engine takes none"))
 
-    async def _answer(self, message: LoadAdapter | UnloadAdapter) -> AdapterFacts | None:
+    async def _answer(self, message: Asked) -> Any:
         if self.lost.is_set():
             raise EngineLost
-        answer: asyncio.Future[AdapterFacts | None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked[message.key] = answer
         try:
-            self._send_adapter(message)
+            self._send_asked(message)
             return await answer
         finally:
             del self._asked[message.key]
 
-    def _receive_answer(self, key: str, answer: AdapterFacts | NunmalError | None) -> None:
+    def _receive_answer(self, key: str, answer: Answer) -> None:
         """Call it in the event loop."""
         asked = self._asked.get(key)
         if asked is None or asked.done():  # nobody waits any more

@@ -6,10 +6,11 @@ import asyncio
 
 from shared.errors import EngineLost
 from workers.engine.base import EngineStats, Request, TokenEvent
-from workers.engine.engine_messages import LoadAdapter, Step, UnloadAdapter
+from workers.engine.engine_messages import Asked, Look, Step
 from workers.engine.engine_thread import EngineThread
 from workers.engine.event_stream import EventStream
 from workers.engine.facts import ModelFacts
+from workers.engine.looking import Looker, answer_to
 from workers.engine.model_runner import ModelRunner
 from workers.engine.streaming_engine import OnStep, StreamingEngine
 
@@ -26,10 +27,12 @@ class TransformersEngine(StreamingEngine):
         *,
         slots: int,
         prefill_chunk: int,
+        looker: Looker | None = None,
         on_step: OnStep = lambda rows, stats: None,
     ) -> None:
-        """`on_step` is called after every step that ended or continued an answer."""
+        """`looker`: of a model with eyes. `on_step` is called after every step that ended or continued an answer."""
         super().__init__(facts)
+        self._looker = looker
         self._on_step = on_step
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = EngineThread(
@@ -55,9 +58,13 @@ class TransformersEngine(StreamingEngine):
     def _send_cancel(self, request_id: str) -> None:
         self._thread.cancel(request_id)
 
-    def _send_adapter(self, message: LoadAdapter | UnloadAdapter) -> None:
+    def _send_asked(self, message: Asked) -> None:
         self._loop = asyncio.get_running_loop()
-        self._thread.ask(message)
+        if isinstance(message, Look):
+            looking = self._loop.run_in_executor(None, answer_to, self._looker, message)
+            looking.add_done_callback(lambda done: self._receive_answer(message.key, done.result()))
+        else:
+            self._thread.ask(message)
 
     def _died(self) -> None:
         """In the engine's thread."""

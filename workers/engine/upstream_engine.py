@@ -21,7 +21,7 @@ from shared.errors import AdapterUnknown, EngineLost, GenerationCrashed, Generat
 from shared.telemetry import fields
 from workers.engine import admission
 from workers.engine.base import EngineStats, Request, TokenEvent
-from workers.engine.engine_messages import LoadAdapter, UnloadAdapter
+from workers.engine.engine_messages import Asked, UnloadAdapter
 from workers.engine.event_stream import EventStream
 from workers.engine.facts import ModelFacts
 from workers.engine.streaming_engine import StreamingEngine
@@ -105,11 +105,11 @@ class UpstreamEngine(StreamingEngine):
             task.cancel()
             self._receive([(request_id, TokenEvent(None, "cancelled"))])
 
-    def _send_adapter(self, message: LoadAdapter | UnloadAdapter) -> None:
+    def _send_asked(self, message: Asked) -> None:
         if isinstance(message, UnloadAdapter):
             self._receive_answer(message.key, AdapterUnknown(adapter=message.name))
         else:
-            super()._send_adapter(message)
+            super()._send_asked(message)
 
     def _refusal(self, request: Request) -> TokenEvent | None:
         """Why the server is not asked at all."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import jinja2
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.chat import GenerationState, Message, Role
-from shared.errors import PromptRefused, PromptTooLong
+from shared.chat import GenerationState, Message, PictureRef, Role
+from shared.errors import PicturesUnsupported, PromptRefused, PromptTooLong
 from tests.factories import generation
-from workers.prompt import build_prompt, prompt_of
+from workers.engine.base import Looked, Picture, PictureNotes
+from workers.engine.facts import PictureFacts
+from workers.pictures import Eyes
+from workers.prompt import Draft, Prompts
 
 
 class Words:
@@ -34,7 +38,12 @@ def turn(question: str, answer: str, state: GenerationState = GenerationState.DO
 
 
 def words(turns: list[Any], question: str, context_length: int = 1000, max_new_tokens: int = 10) -> str:
-    return " ".join(map(str, build_prompt(turns, question, Words(), context_length, max_new_tokens)))
+    prompts = Prompts(Words(), context_length, max_new_tokens, None)
+    return " ".join(map(str, prompts.of(generation(question=question), turns).token_ids))
+
+
+def given_whole(claimed: Any, tokenizer: Any, context_length: int = 100, max_new_tokens: int = 10) -> tuple[int, ...]:
+    return Prompts(tokenizer, context_length, max_new_tokens, None).of(claimed, []).token_ids
 
 
 def test_turns_come_in_order_before_the_question() -> None:
@@ -94,7 +103,7 @@ class TestGivenWhole:
         prompt = (Message(Role.SYSTEM, "짧게"), Message(Role.USER, "하나"), Message(Role.ASSISTANT, "둘"))
         claimed = generation(prompt=prompt, question="")
 
-        ids = prompt_of(claimed, [], Words(), 100, 10)
+        ids = given_whole(claimed, Words())
         assert " ".join(map(str, ids)) == "system 짧게 user 하나 assistant 둘"
 
     def test_raw_text_goes_to_the_tokenizer_as_it_is(self) -> None:
@@ -103,13 +112,13 @@ class TestGivenWhole:
                 assert not options  # with the beginning token, if the tokenizer adds one
                 return [0, *map(ord, text)]
 
-        assert prompt_of(generation(prompt="<end>"), [], Spelling(), 100, 10) == (0, *map(ord, "<end>"))
+        assert given_whole(generation(prompt="<end>"), Spelling()) == (0, *map(ord, "<end>"))
 
     def test_what_does_not_fit_is_refused_whole(self) -> None:
         prompt = (Message(Role.USER, "가 " * 20), Message(Role.USER, "나 " * 20))
 
         with pytest.raises(PromptTooLong) as caught:
-            prompt_of(generation(prompt=prompt), [], Words(), 40, 100)
+            given_whole(generation(prompt=prompt), Words(), 40, 100)
 
         assert caught.value.facts == {"tokens": 42, "limit": 35}
 
@@ -119,8 +128,98 @@ class TestGivenWhole:
                 raise jinja2.TemplateError("roles must alternate")
 
         with pytest.raises(PromptRefused):
-            prompt_of(generation(prompt=(Message(Role.ASSISTANT, "네."),)), [], Strict(), 100, 10)
+            given_whole(generation(prompt=(Message(Role.ASSISTANT, "네."),)), Strict())
 
     def test_without_it_the_conversation_counts(self) -> None:
-        ids = prompt_of(generation(question="둘"), [turn("하나", "첫째")], Words(), 100, 10)
-        assert " ".join(map(str, ids)) == "user 하나 assistant 첫째 user 둘"
+        assert words([turn("하나", "첫째")], "둘") == "user 하나 assistant 첫째 user 둘"
+
+
+class Seeing(Words):
+    """Picture tokens are words of their own, and every word is a number."""
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
+        ids = super().apply_chat_template(
+            [turn | {"content": turn["content"].replace(TOKEN, f" {TOKEN} ")} for turn in conversation]
+        )["input_ids"]
+        return {"input_ids": [PLACEHOLDER if word == TOKEN else hash(word) % 1000 + 100 for word in ids]}
+
+
+TOKEN, PLACEHOLDER, VECTORS = "<image>", 7, 4
+
+
+async def nobody_looks(sha256: str, data: bytes) -> Looked:
+    raise AssertionError("prompts look at nothing")
+
+
+FACTS = PictureFacts(PLACEHOLDER, VECTORS, 2, 2)
+EYES = Eyes(FACTS, TOKEN, nobody_looks)
+
+
+def picture(name: str) -> PictureRef:
+    return PictureRef(f"id of {name}", name, 10, 10)
+
+
+def looked(name: str, *notes: int) -> Looked:
+    return Looked(Picture(name, np.zeros((3, 2, 2), np.float32)), PictureNotes(notes))
+
+
+def draft(turns: list[Any], claimed: Any, context_length: int = 1000, **described: int) -> Draft:
+    return Prompts(Seeing(), context_length, 10, EYES).of(claimed, turns, described)
+
+
+class TestPictures:
+    def test_they_stand_before_the_text_of_their_turn_and_stay_in_follow_ups(self) -> None:
+        first = generation(question="이게 뭐예요", answer="원", state=GenerationState.DONE, pictures=(picture("a"),))
+        asked = generation(question="그럼 이건요", pictures=(picture("b"), picture("c")))
+        made = draft([first], asked)
+
+        assert [each.sha256 for each in made.pictures] == ["a", "b", "c"]
+        assert [token_id == PLACEHOLDER for token_id in made.token_ids] == [
+            *[False, True, False, False],  # user, picture, two words
+            *[False, False],  # assistant, a word
+            *[False, True, True, False, False],
+        ]
+
+    def test_each_becomes_its_vectors_and_what_describes_it(self) -> None:
+        made = draft([], generation(question="뭐예요", pictures=(picture("a"), picture("b"))))
+        user, _, _, word = made.token_ids
+        shown = made.shown(FACTS, [looked("a", 11, 12), looked("b")])
+
+        assert shown == (user, *[PLACEHOLDER] * VECTORS, 11, 12, *[PLACEHOLDER] * VECTORS, word)
+
+    def test_what_people_write_is_never_a_picture(self) -> None:
+        made = draft([], generation(question=f"{TOKEN} 이게 보여요 {TOKEN}{TOKEN}"))
+
+        assert PLACEHOLDER not in made.token_ids
+        assert made.pictures == ()
+
+    def test_the_context_counts_vectors_and_descriptions(self) -> None:
+        turns = [
+            generation(question="뭐", answer="원", state=GenerationState.DONE, pictures=(picture(name),))
+            for name in "abc"
+        ]
+        asked = generation(question="끝")
+        # A turn has user, 4 vectors, word, assistant, word; the question user and word; an eighth is for the answer.
+        assert [each.sha256 for each in draft(turns, asked, 40).pictures] == ["a", "b", "c"]
+        assert [each.sha256 for each in draft(turns, asked, 28).pictures] == ["b", "c"]
+        assert [each.sha256 for each in draft(turns, asked, 40, b=9, c=3).pictures] == ["b", "c"]
+        with pytest.raises(PromptTooLong):
+            draft([], generation(question="끝", pictures=tuple(map(picture, "abcd"))), 18)
+
+    def test_messages_given_whole_have_theirs(self) -> None:
+        prompt = (Message(Role.USER, "봐요", (picture("a"),)), Message(Role.ASSISTANT, "네"), Message(Role.USER, "뭐"))
+        claimed = generation(prompt=prompt, pictures=(picture("a"),))
+
+        assert draft([], claimed).token_ids.count(PLACEHOLDER) == 1
+
+    def test_a_template_that_leaves_them_out_is_told(self) -> None:
+        class Blind(Seeing):
+            def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
+                return {"input_ids": [1, 2, 3]}
+
+        with pytest.raises(PromptRefused):
+            Prompts(Blind(), 100, 10, EYES).of(generation(pictures=(picture("a"),)), [])
+
+    def test_without_eyes_nothing_is_shown(self) -> None:
+        with pytest.raises(PicturesUnsupported):
+            Prompts(Words(), 100, 10, None).of(generation(pictures=(picture("a"),)), [])

@@ -64,7 +64,7 @@ def draft(**changes: Any) -> Any:
         ({"messages": [{"role": "user", "content": "", "name": "지우"}]}, "unsupported_parameter", "messages[0].name"),
         ({"messages": [{"role": "user", "content": "", "x": 1}]}, "unknown_parameter", "messages[0].x"),
         (
-            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]},
+            {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": ""}}]}]},
             "unsupported_parameter",
             "messages[0].content[0].type",
         ),

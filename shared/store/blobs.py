@@ -1,0 +1,53 @@
+"""Bytes by their sha256, each kept once, whoever brings them and however often.
+
+A blob is one document, not a file of GridFS: what we keep has a few megabytes at most, and so a blob appears, is kept
+and goes in one atomic write (leftovers.py). Larger things than MongoDB's 16 MB would need the other way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from shared.store.connection import Collection, Document, translated
+from shared.store.leftovers import Leftovers
+from shared.store.times import now
+
+MOST_BYTES = 15 << 20
+
+_UNUSED_S = 600.0  # between a blob and the first document that refers to it lies one write
+
+
+class Blobs:
+    def __init__(self, collection: Collection, pictures: Collection) -> None:
+        """`pictures`: whose documents refer to blobs."""
+        self._blobs = collection
+        self._pictures = pictures
+        self.leftovers = Leftovers(collection, self._is_used)
+
+    async def ensure_indexes(self) -> None:
+        await self.leftovers.ensure_indexes()
+
+    @translated
+    async def put(self, data: bytes) -> str:
+        """Its sha256. Refer to it within 10 minutes."""
+        assert len(data) <= MOST_BYTES
+        sha256 = hashlib.sha256(data).hexdigest()
+        kept: Document = {"look_at": now() + _UNUSED_S}
+        found = await self._blobs.update_one({"_id": sha256}, {"$set": kept, "$inc": {"revision": 1}})
+        if not found.matched_count:  # the bytes travel only if they are new
+            await self._blobs.update_one(
+                {"_id": sha256}, {"$set": kept, "$inc": {"revision": 1}, "$setOnInsert": {"data": data}}, upsert=True
+            )
+        return sha256
+
+    @translated
+    async def get(self, sha256: str) -> bytes | None:
+        document = await self._blobs.find_one({"_id": sha256}, {"data": 1})
+        return bytes(document["data"]) if document else None
+
+    @translated
+    async def _is_used(self, document: Document) -> bool:
+        for name in ("sha256", "thumbnail_sha256"):
+            if await self._pictures.find_one({name: document["_id"]}, {"_id": 1}):
+                return True
+        return False
