@@ -38,6 +38,7 @@ class ScriptedWorker:
 
     def __init__(self, store: Store, broker: Broker, lane: str, say: Say, slots: int = 8) -> None:
         self.id = new_id()
+        self.sees = True  # what it tells of its model
         self._store, self._broker, self._lane, self._say, self._slots = store, broker, lane, say, slots
         self._running: dict[str, _Running] = {}
         self._progress = asyncio.Condition()
@@ -70,7 +71,7 @@ class ScriptedWorker:
 
     async def _beat(self) -> None:
         await self._store.workers.beat(
-            *(self.id, self._lane, "scripted", "0" * 8, self._slots, len(self._running)), sees=True
+            *(self.id, self._lane, "scripted", "0" * 8, self._slots, len(self._running)), sees=self.sees
         )
 
     async def _keep_beating(self) -> None:

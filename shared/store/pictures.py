@@ -98,6 +98,11 @@ class Pictures:
         return [found[picture_id] for picture_id in picture_ids] if len(found) == len(unique(picture_ids)) else None
 
     @translated
+    async def describe(self, picture_id: str, user_id: str, alt: str) -> None:
+        """What its owner calls it from now on."""
+        await self._pictures.update_one({"_id": picture_id, "user_id": user_id}, {"$set": {"alt": alt}})
+
+    @translated
     async def space(self, user_id: str, limit: int) -> PictureSpace:
         """Counted up to `limit` pictures."""
         cursor = self._pictures.find({"user_id": user_id}, {"size_bytes": 1}).limit(limit)

@@ -68,6 +68,15 @@ async def test_one_sees_only_ones_own(store: Store) -> None:
     assert (space.count, space.size_bytes) == (1, len(b"picture") + len(b"small"))
 
 
+async def test_its_owner_alone_can_call_it_something_else(store: Store) -> None:
+    mine, theirs = await add(store), await add(store, user_id="other")
+    for picture in (mine, theirs):
+        await store.pictures.describe(picture.id, "u", "상자")
+
+    assert [picture.alt for picture in await store.pictures.of_user("u")] == ["상자"]
+    assert await store.pictures.of_user("other") == [theirs]
+
+
 async def test_an_upload_that_no_turn_shows_goes_after_a_day(store: Store) -> None:
     unused, shown = await add(store, b"1"), await add(store, b"2")
     await show(store, shown.ref)

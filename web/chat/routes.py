@@ -20,7 +20,7 @@ from web.chat.titles import MOST_TITLE_CHARACTERS
 from web.chat.transcript import Transcripts
 from web.errors import add_retry_after, status_of
 from web.forms import query_value
-from web.pictures.service import MOST_PER_MESSAGE, PictureService
+from web.pictures.service import MOST_ALT_CHARACTERS, MOST_PER_MESSAGE, PictureService
 from web.pictures.views import view_of
 from web.visitor import Visitors
 
@@ -59,6 +59,8 @@ def chat_blueprint(
             draft_pictures=[view_of(picture) for picture in draft_pictures],
             pictures=bool(await sight.is_there()),
             most_pictures=MOST_PER_MESSAGE,
+            most_picture_mib=pictures.most_mib,
+            most_alt_characters=MOST_ALT_CHARACTERS,
             error=words.explain(error) if error else "",
             most_title_characters=MOST_TITLE_CHARACTERS,
         )
@@ -77,7 +79,8 @@ def chat_blueprint(
             try:
                 pictures.require_few(len(named) + len(files))
                 named += [picture.id for picture in await pictures.upload(user.id, files)]
-                shown = await pictures.taken(user.id, named)
+                alts = {each: form[f"alt.{each}"] for each in named if f"alt.{each}" in form}
+                shown = await pictures.taken(user.id, named, alts)
                 if shown and not message.strip():
                     message = visitors.current().words("chat.picture_question")
                 generation = await service.ask(user, conversation_id, form["generation_id"], message, shown)

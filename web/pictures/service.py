@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from shared.chat import PictureRef
 from shared.errors import NotFound, PicturesFull, PictureTooLarge, PictureUnknown, TooManyPictures
@@ -31,6 +32,11 @@ class PictureService:
             most_pixels=settings.picture_max_megapixels * 1_000_000, longest_side=settings.picture_side
         )
 
+    @property
+    def most_mib(self) -> int:
+        """Of one picture."""
+        return self._settings.picture_max_mib
+
     async def close(self) -> None:
         await self._cleaner.close()
 
@@ -43,7 +49,7 @@ class PictureService:
             return []
         self.require_few(len(files))
         await self.require_room(user_id, len(files))
-        alt = tidy(alt, MOST_ALT_CHARACTERS)[:MOST_ALT_CHARACTERS].strip()
+        alt = _tidy_alt(alt)
         return await self.keep(user_id, [await self.clean(user_id, data) for data in files], alt)
 
     async def require_room(self, user_id: str, count: int) -> None:
@@ -86,8 +92,11 @@ class PictureService:
             raise NotFound
         return data
 
-    async def taken(self, user_id: str, picture_ids: Sequence[str]) -> tuple[PictureRef, ...]:
-        """For a message that is about to be written. Raises PicturesUnsupported, TooManyPictures, PictureUnknown."""
+    async def taken(self, user_id: str, picture_ids: Sequence[str], alts: Mapping[str, str]) -> tuple[PictureRef, ...]:
+        """For a message that is about to be written. `alts`: what its sender calls some of them now, by id.
+
+        Raises PicturesUnsupported, TooManyPictures, PictureUnknown, MessageInvalid (`alts`).
+        """
         if not picture_ids:
             return ()
         await self._require_eyes()
@@ -97,7 +106,7 @@ class PictureService:
         taken = await self._store.pictures.take(picture_ids, user_id)
         if taken is None:
             raise PictureUnknown
-        return tuple(picture.ref for picture in taken)
+        return tuple([await self._described(picture, alts.get(picture.id)) for picture in taken])
 
     async def kept(self, user_id: str, picture_ids: Sequence[str]) -> list[PictureRef]:
         """Those of them that are this person's, for a message that has to be sent again."""
@@ -110,8 +119,19 @@ class PictureService:
         if count > MOST_PER_MESSAGE:
             raise TooManyPictures(limit=MOST_PER_MESSAGE)
 
+    async def _described(self, picture: Picture, alt: str | None) -> PictureRef:
+        if alt is None or (alt := _tidy_alt(alt)) == picture.alt:
+            return picture.ref
+        await self._store.pictures.describe(picture.id, picture.user_id, alt)
+        return replace(picture.ref, alt=alt)
+
     async def _require_space(self, user_id: str, count: int, size_bytes: int) -> None:
         most, most_mib = self._settings.pictures_per_user, self._settings.picture_space_mib
         used = await self._store.pictures.space(user_id, most)
         if used.count + count > most or used.size_bytes + size_bytes > most_mib * _MIB:
             raise PicturesFull(limit=most, limit_mib=most_mib)
+
+
+def _tidy_alt(text: str) -> str:
+    """Raises MessageInvalid."""
+    return tidy(text, MOST_ALT_CHARACTERS)[:MOST_ALT_CHARACTERS].strip()

@@ -134,7 +134,7 @@ async def test_a_question_shows_pictures_that_were_uploaded_before(person: WebVi
     assert [picture.id for picture in asked.pictures] == ids[::-1]
     for picture in asked.pictures:
         assert await store.blobs.get(picture.sha256)
-    assert re.findall(r'src="/chat/pictures/([^/"]+)/thumbnail"', person.page) == ids[::-1]
+    assert re.findall(r'src="/chat/pictures/([^/"]+)"', person.page) == ids[::-1]
     assert 'width="64" height="48"' in person.page
     assert 'alt="그림 3"' in person.page
 

@@ -5,11 +5,12 @@ import { post, sentenceOf, swapPage } from "./swap.js";
 const TOUCH = matchMedia("(hover: none) and (pointer: coarse)");
 
 export class ChatComposer extends HTMLElement {
-  #form; #field; #enter; #isSending = false; #listening;
+  #form; #field; #pictures; #enter; #isSending = false; #listening;
 
   connectedCallback() {
     this.#form = this.querySelector("form.composer");
     this.#field = this.querySelector("textarea");
+    this.#pictures = this.querySelector("chosen-pictures");
     this.#listening = new AbortController();
     const { signal } = this.#listening;
     this.#enter = new HangulEnter(this.#field, () => this.#submit(), (event) =>
@@ -19,6 +20,7 @@ export class ChatComposer extends HTMLElement {
       event.preventDefault();
       this.#enter.sendWhenSettled();
     }, { signal });
+    this.addEventListener("picture-notice", (event) => this.#say(event.detail), { signal });
     this.querySelector("#stop").addEventListener("submit", (event) => this.#stop(event), { signal });
     document.addEventListener("answer-state", (event) => this.#showState(event.detail), { signal });
     document.addEventListener("click", (event) => this.#fillExample(event), { signal });
@@ -34,14 +36,16 @@ export class ChatComposer extends HTMLElement {
 
   async #submit() {
     if (this.#isSending) return;
-    const sent = this.#field.value;
-    if (this.#isBusy) return this.#say(sent.trim() ? this.dataset.busySentence : "");
+    if (this.#isBusy) return this.#say(this.#field.value.trim() || this.#pictures?.stored.length ? this.dataset.busySentence : "");
     this.#setSending(true);
     try {
+      if (this.#pictures?.isUploading && !await this.#pictures.settled()) return this.#say(this.dataset.refusedSentence);
+      const [sent, sentPictures] = [this.#field.value, this.#pictures?.stored];
       const answer = await post(this.#form);
       if (answer.ok) {
         const more = this.#field.value;
         this.#field.value = more.startsWith(sent) ? more.slice(sent.length) : "";
+        this.#pictures?.clear(sentPictures);
         swapPage(answer);
         this.#grow();
       }
