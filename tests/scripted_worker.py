@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from shared.broker.base import Broker, Delivery
 from shared.chat import Generation, GenerationState
 from shared.errors import GenerationCrashed, NunmalError
+from shared.evidence import Evidence
 from shared.ids import new_id
 from shared.messages import CancelGeneration, Frame, GenerationChanged, TokensGenerated, WatchGeneration
 from shared.store import Store
@@ -39,6 +40,7 @@ class ScriptedWorker:
     def __init__(self, store: Store, broker: Broker, lane: str, say: Say, slots: int = 8) -> None:
         self.id = new_id()
         self.sees = True  # what it tells of its model
+        self.evidence: Callable[[Generation], Evidence | None] = lambda _: None  # of a finished answer
         self._store, self._broker, self._lane, self._say, self._slots = store, broker, lane, say, slots
         self._running: dict[str, _Running] = {}
         self._progress = asyncio.Condition()
@@ -138,7 +140,8 @@ class ScriptedWorker:
     async def _end(self, run: _Running, state: GenerationState, error: NunmalError | None) -> None:
         generation = run.generation
         await self._store.generations.finish(
-            generation.id, generation.attempt, state, range(len(run.text)), run.text, error
+            *(generation.id, generation.attempt, state, range(len(run.text)), run.text, error),
+            evidence=self.evidence(generation),
         )
         await self._tell(run, state)
         async with self._progress:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quart import Blueprint, Response, redirect, render_template, request
+from quart import Blueprint, Response, current_app, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
-from shared.chat import PictureRef, User
+from shared.chat import Generation, PictureRef, User
 from shared.errors import Busy, InputError, LimitReached, NunmalError, PicturesUnsupported, QueueFull, TooBusy
+from shared.evidence import Evidence
 from shared.ids import new_id
 from web.bodies import LargeBodies
+from web.chat.evidence import pictures_of, view_of_evidence
 from web.chat.hub import Hub
 from web.chat.open_streams import OpenStreams
 from web.chat.service import ChatService, OpenConversation
@@ -143,7 +145,15 @@ def chat_blueprint(
         user = visitors.require_user()
         await service.watchable(user, conversation_id, generation_id)
         position = parse_position(request.headers.get("Last-Event-ID") or query_value(request, "from"))
-        events = answer_events(hub, generation_id, position, visitors.current().words, times)
+        words = visitors.current().words
+        template = current_app.jinja_env.get_template("_evidence.html")
+
+        async def draw(turn: Generation, evidence: Evidence) -> str:
+            """As the transcript shows it. It runs after this request, without its context."""
+            pictures = pictures_of(await service.branch(turn))
+            return await template.render_async(t=words, evidence=view_of_evidence(evidence, pictures))
+
+        events = answer_events(hub, generation_id, position, words, times, draw)
         stream = await open_streams.opened(user.id, events)
         response = Response(stream, content_type="text/event-stream; charset=utf-8")
         response.headers["X-Accel-Buffering"] = "no"

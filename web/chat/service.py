@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -83,6 +84,10 @@ class ChatService:
             generation = await self._store.generations.get(generation_id)
         if generation is None or generation.user_id != user.id or generation.conversation_id != conversation_id:
             raise NotFound
+
+    async def branch(self, turn: Generation) -> Sequence[Generation]:
+        """The turns that lead to this one, and it."""
+        return await self._store.generations.branch(turn.id, turn.user_id)
 
     async def ask(
         self,

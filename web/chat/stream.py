@@ -10,10 +10,12 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from shared.chat import Generation
 from shared.errors import StoreUnavailable
+from shared.evidence import Evidence
 from shared.telemetry import STREAMS_OPEN, fields
 from web.chat.hub import Hub
 from web.chat.live import Cursor, LiveAnswer
@@ -21,6 +23,8 @@ from web.chat.notes import note_of_live
 from web.words import Words
 
 log = logging.getLogger(__name__)
+
+DrawEvidence = Callable[[Generation, Evidence], Awaitable[str]]
 
 _POSITION = re.compile(r"(\d{1,9})\.(\d{1,9})", re.ASCII)
 _RETRY_MS = 1000
@@ -49,9 +53,14 @@ def parse_position(text: str) -> Position:
 
 
 async def answer_events(
-    hub: Hub, generation_id: str, position: Position, words: Words, times: StreamTimes
+    hub: Hub,
+    generation_id: str,
+    position: Position,
+    words: Words,
+    times: StreamTimes,
+    draw: DrawEvidence | None = None,
 ) -> AsyncGenerator[str, None]:
-    """Events from `position` on, until the answer is over or it is time to reconnect."""
+    """Events from `position` on, until the answer is over or it is time to reconnect. `draw`: evidence as HTML."""
     now = asyncio.get_running_loop().time
     ends_at = now() + times.life_s
     shown: tuple[str, str] | None = None
@@ -67,8 +76,8 @@ async def answer_events(
                     if answer.is_over:
                         if shown and (event := await _text(answer, cursor)):
                             yield event
-                        if answer.generation is not None and (evidence := answer.generation.evidence):
-                            yield _event("evidence", evidence.model_dump(mode="json"))
+                        if answer.generation is not None and (event := await _evidence(answer.generation, draw)):
+                            yield event
                         yield await _done(answer, note)
                         return
                     state = str(answer.shown_state)
@@ -108,6 +117,17 @@ async def _text(answer: LiveAnswer, cursor: Cursor) -> str | None:
     finished = [{"start": block.start, "end": block.end, "html": block.html} for block in blocks]
     data = {"offset": offset, "text": text, "blocks": finished}
     return _event("text", data, f"{answer.attempt}.{cursor.position}")
+
+
+async def _evidence(turn: Generation, draw: DrawEvidence | None) -> str | None:
+    if turn.evidence is None:
+        return None
+    data = turn.evidence.model_dump(mode="json")
+    try:
+        return _event("evidence", {**data, "html": await draw(turn, turn.evidence)} if draw else data)
+    except StoreUnavailable:
+        log.warning("evidence_without_store", extra=fields(generation_id=turn.id))
+        return None  # it is there when the page is loaded again
 
 
 async def _done(answer: LiveAnswer, note: str) -> str:

@@ -9,8 +9,8 @@ from datetime import datetime
 from markupsafe import Markup
 
 from shared.chat import Generation, GenerationState
-from shared.evidence import Evidence
 from web.chat.blocks import Block, finished_blocks
+from web.chat.evidence import EvidenceView, NumberedPictures, pictures_of, view_of_evidence
 from web.chat.line import Lines
 from web.chat.markdown import LONG, render
 from web.chat.notes import note_of_final, note_of_waiting
@@ -32,7 +32,7 @@ class TurnView:
     open_start: int
     position: str  # attempt.offset: where a stream goes on
     note: str
-    evidence: Evidence | None
+    evidence: EvidenceView | None
     asked_at: datetime
     lane: str
 
@@ -66,10 +66,11 @@ class Transcripts:
 
 
 def _views(turns: list[Generation], notes: list[str]) -> list[TurnView]:
-    return [_view(turn, note) for turn, note in zip(turns, notes, strict=True)]
+    pictures = pictures_of(turns)
+    return [_view(turn, note, pictures) for turn, note in zip(turns, notes, strict=True)]
 
 
-def _view(turn: Generation, note: str) -> TurnView:
+def _view(turn: Generation, note: str, pictures: NumberedPictures) -> TurnView:
     is_over = turn.state.is_final
     blocks = [] if is_over else finished_blocks(turn.answer)
     open_start = blocks[-1].end if blocks else 0
@@ -84,7 +85,7 @@ def _view(turn: Generation, note: str) -> TurnView:
         open_start=open_start,
         position=f"{turn.attempt}.{len(turn.answer)}",
         note=note,
-        evidence=turn.evidence,
+        evidence=view_of_evidence(turn.evidence, pictures) if turn.evidence else None,
         asked_at=turn.created_at,
         lane=turn.lane,
     )

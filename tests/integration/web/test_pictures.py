@@ -139,6 +139,18 @@ async def test_a_question_shows_pictures_that_were_uploaded_before(person: WebVi
     assert 'alt="그림 3"' in person.page
 
 
+async def test_what_a_picture_is_called_goes_with_the_message(person: WebVisitor, store: Store) -> None:
+    named, kept_name = await picture_of(person, alt="상자"), await picture_of(person, png(seed=1), alt="공")
+    pictures: list[Part] = [("picture", named), ("picture", kept_name)]
+    assert await send(person, "뭐예요?", *pictures, (f"alt.{named}", " 큰 상자\x00")) == 400
+    assert "쓸 수 없는 글자가 들어 있어요" in person.page
+    assert await send(person, "뭐예요?", *pictures, (f"alt.{named}", " 큰 상자 ")) == 303
+
+    (asked,) = await questions(store)
+    assert [picture.alt for picture in asked.pictures] == ["큰 상자", "공"]
+    assert 'alt="큰 상자"' in person.page
+
+
 async def test_files_in_the_form_itself_need_no_scripts(person: WebVisitor, store: Store) -> None:
     files: list[Part] = [("pictures", "a.png", png(seed=1)), ("pictures", "b.jpg", photo()), ("pictures", "", b"")]
     assert await send(person, "둘 다 봐 주세요", *files) == 303
@@ -307,6 +319,9 @@ async def test_evidence_comes_before_the_end_of_its_answer_and_again_after_it(pe
         response = await person.client.get(person.stream_url)
         events = parse_events(await response.get_data(as_text=True))
         assert [event.name for event in events][-2:] == ["evidence", "done"]
+        drawn = events[-2].data.pop("html")
+        assert "빨간 공" in drawn
+        assert f'href="/chat/pictures/{picture_id}"' in drawn
         assert events[-2].data == {
             "source": "program",
             "pictures": [

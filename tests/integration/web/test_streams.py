@@ -12,6 +12,7 @@ from quart import Quart
 from shared.broker.memory import MemoryBroker
 from shared.chat import Generation, GenerationState
 from shared.errors import BrokerUnavailable, StoreUnavailable
+from shared.evidence import Evidence
 from shared.messages import Frame, GenerationChanged, TokensGenerated, WatchGeneration
 from shared.store import Store
 from tests.factories import LANE, generation
@@ -20,7 +21,7 @@ from tests.web_visitor import Event, WebVisitor, parse_events, text_of, web_sett
 from web.app import create_app, end_streams
 from web.chat.hub import Hub
 from web.chat.line import Lines
-from web.chat.stream import Position, StreamTimes, answer_events, parse_position
+from web.chat.stream import DrawEvidence, Position, StreamTimes, answer_events, parse_position
 from web.words import load_words
 
 pytestmark = pytest.mark.timeout(30)
@@ -39,11 +40,13 @@ class Watched:
     generation: Generation
     streams: list[AsyncGenerator[str, None]] = field(default_factory=list)
 
-    def events(self, times: StreamTimes | None = None) -> AsyncGenerator[str, None]:
-        return self.events_of(self.generation, times)
+    def events(self, times: StreamTimes | None = None, draw: DrawEvidence | None = None) -> AsyncGenerator[str, None]:
+        return self.events_of(self.generation, times, draw)
 
-    def events_of(self, turn: Generation, times: StreamTimes | None = None) -> AsyncGenerator[str, None]:
-        stream = answer_events(self.hub, turn.id, Position(0, 0), _WORDS, times or StreamTimes())
+    def events_of(
+        self, turn: Generation, times: StreamTimes | None = None, draw: DrawEvidence | None = None
+    ) -> AsyncGenerator[str, None]:
+        stream = answer_events(self.hub, turn.id, Position(0, 0), _WORDS, times or StreamTimes(), draw)
         self.streams.append(stream)
         return stream
 
@@ -55,9 +58,11 @@ class Watched:
     async def checkpoint(self, text: str, attempt: int = 1) -> None:
         await self.store.generations.checkpoint(self.generation.id, attempt, range(len(text)), text, "0")
 
-    async def finish(self, text: str) -> None:
+    async def finish(self, text: str, evidence: Evidence | None = None) -> None:
         ids = range(len(text))
-        await self.store.generations.finish(self.generation.id, 1, GenerationState.DONE, ids, text)
+        await self.store.generations.finish(
+            *(self.generation.id, 1, GenerationState.DONE, ids, text), evidence=evidence
+        )
 
     async def frame(self, offset: int, text: str, attempt: int = 1) -> None:
         frame = Frame(generation_id=self.generation.id, attempt=attempt, offset=offset, text=text)
@@ -371,3 +376,26 @@ async def test_ending_streams_leaves_no_request_open(app: Quart) -> None:
         events = parse_events(await (await stream).get_data(as_text=True))
 
     assert events[-1].name == "reconnect"
+
+
+async def test_evidence_comes_drawn_before_the_end(watched: Watched) -> None:
+    async def draw(turn: Generation, evidence: Evidence) -> str:
+        return f"<p>{turn.answer} {evidence.source}</p>"
+
+    await watched.claim()
+    await watched.finish("세 개예요.", Evidence(source="program", pictures=()))
+    events = await _until(watched.events(draw=draw), _is("done"))
+
+    assert [event.name for event in events] == ["evidence", "done"]
+    assert events[0].data == {"source": "program", "pictures": [], "html": "<p>세 개예요. program</p>"}
+
+
+async def test_an_answer_ends_although_its_evidence_cannot_be_drawn(watched: Watched) -> None:
+    async def draw(turn: Generation, evidence: Evidence) -> str:
+        raise StoreUnavailable
+
+    await watched.claim()
+    await watched.finish("세 개예요.", Evidence(source="program", pictures=()))
+    events = await _until(watched.events(draw=draw), _is("done"))
+
+    assert [event.name for event in events] == ["done"]

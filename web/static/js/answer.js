@@ -78,7 +78,8 @@ export class Answer {
   }
 }
 
-function fragment(html) {
+// What the server rendered.
+export function fragment(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
   return template.content;

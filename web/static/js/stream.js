@@ -1,5 +1,5 @@
 // Follows one answer over Server-Sent Events until it is over. The answer goes on without us; we may come and go.
-import { Answer } from "./answer.js";
+import { Answer, fragment } from "./answer.js";
 import { keepUp } from "./follow.js";
 
 const LONGEST_WAIT_MS = 15_000;
@@ -24,6 +24,7 @@ export class ChatStream extends HTMLElement {
     source.addEventListener("open", () => { this.#failures = 0; });
     source.addEventListener("state", (event) => this.#onState(JSON.parse(event.data)));
     source.addEventListener("text", (event) => this.#onText(event));
+    source.addEventListener("evidence", (event) => this.#onEvidence(JSON.parse(event.data)));
     source.addEventListener("done", (event) => this.#onDone(JSON.parse(event.data)));
     source.addEventListener("reconnect", () => this.#again());
     source.addEventListener("error", () => {
@@ -55,6 +56,11 @@ export class ChatStream extends HTMLElement {
   #onText(event) {
     this.#answer.add(JSON.parse(event.data));
     this.#position = event.lastEventId;
+    keepUp();
+  }
+
+  #onEvidence({ html }) {
+    this.closest(".turn").querySelector("[data-evidence]").replaceChildren(fragment(html));
     keepUp();
   }
 
