@@ -18,8 +18,8 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration, LogitsPro
 from vision.reader import SceneReader
 from vision.reasoning.guide import RESULTS_ONLY, Guide
 from vision.reasoning.listing import listing
-from vision.reasoning.tokens import ALL, IMAGE, SCENE, SCENE_END
-from vision.reasoning.trace import read_trace
+from vision.reasoning.tokens import ALL, IMAGE
+from vision.reasoning.trace import thought_in
 from vision.scenes.programs import Program
 from vision.scenes.scene import SceneObject
 
@@ -65,6 +65,7 @@ class Viewer:
         self._processor = processor
         self._tokenizer = processor.tokenizer
         self._control: dict[str, int] = {name: self._tokenizer.convert_tokens_to_ids(name) for name in ALL}
+        self._names = {token_id: name for name, token_id in self._control.items()}
         self.reader = reader
 
     @classmethod
@@ -136,10 +137,6 @@ class Viewer:
         ]
 
     def _told(self, ids: list[int]) -> Told:
-        control = set(self._control.values())
-        thoughts = self._tokenizer.convert_ids_to_tokens([i for i in ids if i in control])
-        if SCENE in thoughts and SCENE_END in thoughts:
-            thoughts = thoughts[thoughts.index(SCENE_END) + 1 :]
-        thought = read_trace(thoughts)
+        thought = thought_in([self._names.get(token_id) for token_id in ids])
         sentence = self._tokenizer.decode(ids, skip_special_tokens=True).strip()
         return Told(sentence, thought.program if thought else None)

@@ -181,13 +181,17 @@ class RunningGeneration:
         if asked.logprobs is not None:
             await asyncio.to_thread(vocabulary.open)
         schema = asked.json_schema
-        grammar = None if schema is None else await asyncio.to_thread(model.grammar, schema)
+        thoughts = model.thoughts(self._shown)
+        grammar = thoughts if schema is None else await asyncio.to_thread(model.grammar, schema)
+        is_left_to_us = asked.temperature is None
         return Request(
             id=self._request_id,
             prompt=prompt,
             generated=tuple(self._token_ids),
             seed=claimed.seed,
-            temperature=sampling.temperature,
+            temperature=0.0
+            if thoughts and is_left_to_us
+            else sampling.temperature,  # what is seen is no matter of chance
             top_p=sampling.top_p,
             top_k=sampling.top_k,
             max_new_tokens=sampling.max_new_tokens,

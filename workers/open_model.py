@@ -12,6 +12,7 @@ from workers.engine.transformers_engine import TransformersEngine
 from workers.engine.vocabulary import Vocabulary
 from workers.pictures import eyes_of
 from workers.served_model import ServedModel, Tokenizer
+from workers.thinking import thinking
 
 
 def open_model(source: str, name: str, settings: WorkerSettings) -> ServedModel:
@@ -23,7 +24,7 @@ def open_model(source: str, name: str, settings: WorkerSettings) -> ServedModel:
         loaded.runner, facts, slots=settings.slots, prefill_chunk=settings.prefill_chunk, looker=loaded.looker
     )
     vocabulary = Vocabulary(loaded.tokenizer, loaded.facts.vocabulary, loaded.facts.stop_ids)
-    return ServedModel(
+    served = ServedModel(
         name,
         engine,
         cast("Tokenizer", loaded.tokenizer),
@@ -34,3 +35,4 @@ def open_model(source: str, name: str, settings: WorkerSettings) -> ServedModel:
         vocabulary.json_grammar,
         eyes_of(facts, loaded.tokenizer, engine.look) if loaded.looker else None,
     )
+    return thinking(served, loaded.facts.vocabulary)

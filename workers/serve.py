@@ -38,6 +38,7 @@ from workers.open_upstream import open_upstream
 from workers.pictures import PictureCache, eyes_of
 from workers.publisher import Publisher
 from workers.served_model import ServedModel
+from workers.thinking import thinking
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def load_model(settings: Settings) -> ServedModel:
     opened = engine.opened
     log.info("model_loaded", extra=fields(model=name, numerics=opened.numerics, process=engine.pid))
     vocabulary = Vocabulary(opened.tokenizer, opened.facts.vocabulary, opened.facts.stop_ids)
-    return ServedModel(
+    served = ServedModel(
         name,
         engine,
         opened.tokenizer,
@@ -72,6 +73,7 @@ def load_model(settings: Settings) -> ServedModel:
         JsonSchema,
         eyes_of(opened.facts, opened.tokenizer, engine.look) if opened.sees else None,
     )
+    return thinking(served, opened.facts.vocabulary)
 
 
 async def serve_worker(

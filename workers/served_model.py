@@ -19,7 +19,13 @@ class Tokenizer(TokenizerLike, Decoder, Protocol):
     """What the worker needs of a Hugging Face tokenizer."""
 
 
+ThoughtsOf = Callable[[Sequence[ShownPicture]], Grammar | None]  # by its prompt's pictures
 EvidenceOf = Callable[[Sequence[ShownPicture], Sequence[int]], Evidence | None]  # by its prompt's pictures, its tokens
+
+
+def no_thoughts(pictures: Sequence[ShownPicture]) -> Grammar | None:
+    """Of a model that writes freely."""
+    return None
 
 
 def no_evidence(pictures: Sequence[ShownPicture], token_ids: Sequence[int]) -> Evidence | None:
@@ -38,4 +44,5 @@ class ServedModel:
     vocabulary: Vocabulary  # what tokens spell
     grammar: Callable[[str], Grammar | JsonSchema]  # of a JSON Schema (JSON text), slow; raises SchemaUnsupported
     eyes: Eyes | None = None  # None: it is shown no pictures
+    thoughts: ThoughtsOf = no_thoughts  # what an answer about pictures must keep to
     evidence: EvidenceOf = no_evidence  # of a finished answer, slow

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
-from vision.scenes.scene import Scene, SceneObject
+from vision.grid import cell_of
+from vision.scenes.scene import Scene
 from vision.scenes.vocabulary import ATTRIBUTES, VALUES
 
 SLOTS = 2
@@ -54,13 +55,6 @@ def rows(scene: Scene, grid: int) -> torch.Tensor:
         table[number] = torch.tensor([cell * SLOTS + slot, *values, *box, *where])
         number += 1
     return table
-
-
-def cell_of(thing: SceneObject, size: int, grid: int) -> int:
-    """The cell with the middle of its visible box, row by row."""
-    left, top, right, bottom = thing.box
-    column, row = (min(grid - 1, int((a + b) / 2 / size * grid)) for a, b in ((left, right), (top, bottom)))
-    return row * grid + column
 
 
 def collate(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vision.parser.targets import cell_of
+from vision.grid import cell_of
 from vision.reasoning.tokens import CELLS, DEPTHS, GRID, MOST_OBJECTS, NUMBERS, SCENE, SCENE_END, control
 from vision.scenes.scene import SceneObject
 from vision.scenes.vocabulary import ATTRIBUTES, VALUES

@@ -10,8 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
-from vision.reasoning.tokens import COUNTS, IS, NO, NOTHING, NUMBERS, REASONS, STEPS, UNKNOWN, WORDS, YES, control
+from vision.reasoning.tokens import (
+    COUNTS,
+    IS,
+    NO,
+    NOTHING,
+    NUMBERS,
+    REASONS,
+    SCENE_END,
+    STEPS,
+    UNKNOWN,
+    WORDS,
+    YES,
+    control,
+)
 from vision.scenes.programs import OPERATIONS, Outcome, Program, ProgramError, Step, Value, run_steps
 from vision.scenes.scene import SceneObject
 from vision.scenes.vocabulary import ATTRIBUTES, SIDES, VALUES
@@ -91,6 +105,15 @@ def read_trace(tokens: Sequence[str]) -> Thought | None:
         return None
     used = sorted({NUMBERS.index(t) + 1 for result in results for t in result if t in NUMBERS})
     return Thought(tuple(steps), _value(results[-1]), tuple(used))
+
+
+def thought_in(answer: Sequence[str | None]) -> Thought | None:
+    """What an answer begins with: its tokens by name, None for one that is no control token. A list of objects that
+    the model wrote first is passed over."""
+    thought = list(takewhile(lambda token: token is not None, answer))
+    if SCENE_END in thought:
+        thought = thought[thought.index(SCENE_END) + 1 :]
+    return read_trace([token for token in thought if token])
 
 
 def _said(step: Step, number: int) -> list[str]:

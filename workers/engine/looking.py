@@ -19,6 +19,7 @@ from transformers import AutoImageProcessor
 from shared.errors import GenerationCrashed, NunmalError, PictureGone, PicturesUnsupported
 from shared.telemetry import fields
 from workers.engine.base import Looked, Picture, PictureNotes
+from workers.engine.describing import Describer
 from workers.engine.engine_messages import Answer, Look
 from workers.engine.facts import PictureFacts
 
@@ -73,7 +74,7 @@ def open_looker(directory: Path, facts: PictureFacts | None, tokenizer: Any) -> 
         processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]  # transformers
             directory, backend="pil", local_files_only=True, trust_remote_code=False
         )
-        looker = Looker(processor, facts)
+        looker = Looker(processor, facts, Describer.open(directory, tokenizer) or say_nothing)
         blank = io.BytesIO()
         Image.new("RGB", (facts.width + 9, facts.height)).save(blank, "PNG")
         shape = looker.look("", blank.getvalue()).picture.pixels.shape
