@@ -74,6 +74,10 @@ bench-peers: $(VENV)/test.stamp ## Install the engines that ours is compared wit
 bench-engine: bench-peers ## Measure the engine beside its peers; writes build/bench/engine.json (ARGS=--quick) (50 min)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.engine $(ARGS)
 
+.PHONY: bench-vision
+bench-vision: $(VENV)/test.stamp ## What the model sees in unseen pictures, and what they cost; writes build/bench/vision.json (ARGS='--model DIR') (20 min)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.vision $(ARGS)
+
 .PHONY: format
 format: $(VENV)/test.stamp ## Put the code into shape
 	$(BIN)/ruff check --fix .

@@ -48,6 +48,7 @@ def manifest(folder: Path, recipe: AlignRecipe, parser: ParserRecipe, runs: dict
         "digest": digest(folder),
         "files": {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != MANIFEST},
         "recipes": {"align": recipe.model_dump(mode="json"), "parser": parser.model_dump(mode="json")},
+        "trained_on": "cpu",
         "steps": {name: run.step for name, run in runs.items()},
         "tokens_seen": {name: run.tokens for name, run in runs.items()},
         "minutes": {name: round(run.seconds / 60, 1) for name, run in runs.items()},
@@ -74,6 +75,7 @@ def write(recipe: AlignRecipe, stage: str, folder: Path) -> dict[str, Any]:
     model.bfloat16()
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    images.save_pretrained(folder)  # preprocessor_config.json: what serving opens
     save_head(parser.head, folder)
     facts = manifest(folder, recipe, parser_recipe, runs)
     (folder / MANIFEST).write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

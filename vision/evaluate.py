@@ -173,12 +173,12 @@ def main(arguments: list[str] | None = None) -> int:
         ways = tuple(way for way in ways if way in ("end_to_end", "blind"))
     results: dict[str, list[Prediction]] = {}
     if options.data:
-        results[options.data.name] = list(_all(viewer, others(options.data), ways))
+        results[options.data.name] = list(predict_all(viewer, others(options.data), ways))
     else:
         for split in options.splits:
             for seed in options.seeds:
                 made = own(seed, options.scenes, split, options.size)
-                results.setdefault(split, []).extend(_all(viewer, made, ways))
+                results.setdefault(split, []).extend(predict_all(viewer, made, ways))
     for name, predictions in results.items():
         print(f"{name}: {len(predictions)} questions")
         for family, row in table(predictions, ways).items():
@@ -193,7 +193,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _all(viewer: Viewer, asked: Iterator[Asked], ways: Sequence[str]) -> Iterator[Prediction]:
+def predict_all(viewer: Viewer, asked: Iterator[Asked], ways: Sequence[str]) -> Iterator[Prediction]:
+    """Some pictures at once, until all are asked about."""
     part: list[Asked] = []
     for one in asked:
         part.append(one)
