@@ -29,6 +29,8 @@ NO_HISTORY_SHARE = 0.6
 UNLISTED_SHARE = 0.3  # of rows with a picture: the model writes the list itself, as its first thought
 UNLISTED_BRANCHES = 3
 SMALL_TALK_SHARE = 0.3  # of rows with a branch that is not about the picture
+DESCRIBED_SHARE = 0.3  # of rows with a branch that describes the picture: it is long, and soon learned
+SPOKEN_SHARE = 0.5  # of thoughts that go on to the sentence, which is soon learned too
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class SceneEncoder:
         return self._text.pad_id
 
     def row(self, asked: Asked, rng: random.Random, small_talk: Sequence[tuple[str, str]]) -> Row:
-        """One scene with all its questions, a description, and perhaps small talk that has no thoughts."""
+        """One scene with all its questions, perhaps a description, and perhaps small talk that has no thoughts."""
         things = numbered(from_left(asked.scene.objects))
         list_ids = self._ids(listing(things, asked.scene.size))
         seen = asked.picture is not None
@@ -101,9 +103,11 @@ class SceneEncoder:
         branches = []
         for question in questions[history:]:
             thought = self._ids(trace(question.program, things))
-            branches.append(self._branch(question.question, [*first, *thought], question.sentence, rng))
-        ask, say = described(things, rng)
-        branches.append(self._branch(ask, [*first, self._control["<|all|>"]], say, rng))
+            say = question.sentence if rng.random() < SPOKEN_SHARE else None
+            branches.append(self._branch(question.question, [*first, *thought], say, rng))
+        if rng.random() < DESCRIBED_SHARE:
+            ask, say = described(things, rng)
+            branches.append(self._branch(ask, [*first, self._control["<|all|>"]], say, rng))
         if small_talk and rng.random() < SMALL_TALK_SHARE:
             ask, say = rng.choice(small_talk)
             branches.append(self._branch(ask, [], say, rng))
@@ -111,9 +115,9 @@ class SceneEncoder:
             branches = rng.sample(branches, UNLISTED_BRANCHES)
         return Row(Encoded(ids, mask), branches, asked.picture)
 
-    def _branch(self, ask: str, thought: list[int], say: str, rng: random.Random) -> Encoded:
+    def _branch(self, ask: str, thought: list[int], say: str | None, rng: random.Random) -> Encoded:
         told = self._question(ask, rng)
-        answer = [*thought, *self._said(say)[1:]]
+        answer = [*thought, *(self._said(say)[1:] if say is not None else [])]
         opening = self._control[ROLES["assistant"]]
         return Encoded([*told, opening, *answer], [0] * (len(told) + 1) + [1] * len(answer))
 
