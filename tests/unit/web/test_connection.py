@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from quart import Quart
 
-from web.connection import LightConnection
+from web.bodies import LargeBodies
+from web.connection import LARGE_BODIES, LightConnection
 
 _SCOPE: Any = {
     "type": "http",
@@ -27,6 +28,7 @@ async def _answer(fault: Exception | None = None, host: bytes = b"localhost") ->
     app = Quart(__name__)
     sent: list[Any] = []
     app.asgi_http_class = LightConnection
+    app.extensions[LARGE_BODIES] = LargeBodies(lambda path, content_type: None)
 
     @app.get("/")
     async def home() -> str:
