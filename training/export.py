@@ -80,6 +80,16 @@ def manifest(
     }
 
 
+def publish(fresh: Path, folder: Path, facts: dict[str, Any]) -> None:
+    """Put a whole new model folder in the place of the old one, and say its digest and size."""
+    for path in fresh.iterdir():
+        path.chmod(0o644)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+    size = sum(p.stat().st_size for p in folder.iterdir())
+    print(f"{facts['digest']} {size / 1e6:.1f} MB -> {folder}")
+
+
 def main() -> None:
     arguments = parse(__doc__)
     recipe = load_recipe(arguments.recipe, SftRecipe)
@@ -110,12 +120,7 @@ def main() -> None:
     facts = manifest(folder, recipe, base, runs, parameters)
     (folder / MANIFEST).write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
 
-    for path in folder.iterdir():
-        path.chmod(0o644)
-    shutil.rmtree(recipe.publish_dir, ignore_errors=True)
-    folder.rename(recipe.publish_dir)
-    size = sum(p.stat().st_size for p in recipe.publish_dir.iterdir())
-    print(f"{facts['digest']} {size / 1e6:.1f} MB -> {recipe.publish_dir}")
+    publish(folder, recipe.publish_dir, facts)
 
 
 if __name__ == "__main__":

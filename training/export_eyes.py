@@ -18,7 +18,7 @@ from transformers import GenerationConfig, SiglipImageProcessorPil
 from training import loop
 from training.align import Speaker, build_speaker, seeing_tokenizer
 from training.config import AlignRecipe, ParserRecipe, load_recipe
-from training.export import MANIFEST, digest, sha256
+from training.export import MANIFEST, digest, publish, sha256
 from training.patches import load_parser
 from vision.llava import join
 from vision.reader import save_head
@@ -91,13 +91,7 @@ def main() -> None:
     recipe = load_recipe(found.recipe, AlignRecipe)
     fresh = found.out.with_name(found.out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    facts = write(recipe, found.stage, fresh)
-    for path in fresh.iterdir():
-        path.chmod(0o644)
-    shutil.rmtree(found.out, ignore_errors=True)
-    fresh.rename(found.out)
-    size = sum(p.stat().st_size for p in found.out.iterdir())
-    print(f"{facts['digest']} {size / 1e6:.1f} MB -> {found.out}")
+    publish(fresh, found.out, write(recipe, found.stage, fresh))
 
 
 if __name__ == "__main__":
