@@ -23,7 +23,7 @@ class FleetProcess(Process):
     def __init__(self, *arguments: str, **environment: str) -> None:
         super().__init__("fleet", *arguments, **environment)
 
-    def until(self, pattern: str, timeout_s: float = 30) -> re.Match[str]:
+    def until(self, pattern: str, timeout_s: float = 60) -> re.Match[str]:
         """Until a line that matches."""
         end = time.monotonic() + timeout_s
         while True:
