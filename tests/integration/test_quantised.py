@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bitsandbytes
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -22,7 +23,7 @@ from workers.engine import numerics
 from workers.engine.base import Request
 from workers.engine.facts import served_digest
 from workers.engine.model_loader import LoadedModel, load
-from workers.engine.quantised import avoid_packed_kernel, quantisation
+from workers.engine.quantised import fit_to_cpu, quantisation
 from workers.engine.transformers_engine import TransformersEngine
 
 pytestmark = pytest.mark.timeout(120)
@@ -53,7 +54,7 @@ def quantised(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Quantis
     else:
         config = config_of(load_in_8bit=True, llm_int8_threshold=0.0)
     oracle = AutoModelForCausalLM.from_pretrained(directory, quantization_config=config, dtype=dtype, device_map="cpu")
-    avoid_packed_kernel(oracle)  # it fails on shapes as small as these
+    fit_to_cpu(oracle)  # it fails on shapes as small as these
     return Quantised(loaded, oracle)
 
 
@@ -91,6 +92,28 @@ def test_the_weights_are_small_and_the_facts_tell(quantised: Quantised) -> None:
     assert facts.numerics in quantised.loaded.numerics.reason
     assert layers
     assert all(layer.weight.element_size() == 1 for layer in layers)
+
+
+@pytest.mark.parametrize("inputs", [48, 64, 688])  # 64 weights share a scale: rows that end within such a block too
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_four_bits_say_what_they_should(inputs: int, dtype: torch.dtype) -> None:
+    """Against a table and one scale for every 64 weights of the whole matrix in order, written out plainly."""
+    torch.manual_seed(0)
+    weight = torch.randn(96, inputs)
+    library: Any = bitsandbytes  # untyped
+    layer = library.nn.Linear4bit(inputs, 96, bias=False, quant_type="nf4", compute_dtype=dtype)
+    layer.load_state_dict({"weight": weight})
+    layer = layer.to("cpu").requires_grad_(False)
+    fit_to_cpu(layer)
+
+    blocks = weight.flatten().view(-1, 64)
+    scales = blocks.abs().amax(1, keepdim=True)
+    levels = library.functional.get_4bit_type("nf4", "cpu")
+    wanted = (levels[(blocks / scales)[..., None].sub(levels).abs().argmin(-1)] * scales).view(96, inputs)
+
+    read = layer.train(False)(torch.eye(inputs, dtype=dtype)).T.float()
+    assert torch.allclose(read, wanted, rtol=0.02, atol=1e-6)  # the packed kernel rounds scale and level to bfloat16
+    assert (read - weight).norm() < 0.1 * weight.norm()  # what nf4 costs; blocks taken for others cost three times that
 
 
 def test_other_numerics_are_another_digest(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from workers.engine.looking import Looker, open_looker
 from workers.engine.model_files import check_files, digest, locate, model_error, open_tokenizer, shortened
 from workers.engine.model_runner import ModelRunner, vocabulary_of
 from workers.engine.numerics import Numerics, choose_numerics
-from workers.engine.quantised import avoid_packed_kernel, numerics_of, quantisation
+from workers.engine.quantised import fit_to_cpu, numerics_of, quantisation
 from workers.engine.sampling_defaults import SamplingDefaults
 from workers.engine.self_check import verified_runner
 
@@ -100,7 +100,7 @@ def _open_weights(source: str, directory: Path, numerics: Numerics) -> PreTraine
             **options,
         )
         model: PreTrainedModel = loaded[0] if options else loaded[0].to(numerics.device)
-        avoid_packed_kernel(model)
+        fit_to_cpu(model)
         found: dict[str, Any] = loaded[1]
     except Exception as error:  # whatever is wrong with a model's files, the operator gets one line
         raise model_error(source, f"cannot be loaded ({shortened(error)})") from error

@@ -8,6 +8,8 @@ An adapter fits the weights it was trained on, so the facts of a model tell whic
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib.util
 import logging
 from typing import Any
@@ -35,14 +37,34 @@ def quantisation(kind: str, dtype: torch.dtype) -> Any:
     return config(load_in_8bit=True, llm_int8_threshold=0.0)
 
 
-def avoid_packed_kernel(model: PreTrainedModel) -> None:
-    """bitsandbytes 0.50 packs 4-bit weights for CPUs with AVX512-BF16 and fails on shapes that do not fit its tiles:
-    such layers unpack their weights for each pass instead. The others compute in bfloat16, row for row the same."""
+def fit_to_cpu(model: torch.nn.Module) -> None:
+    """Mend what bitsandbytes 0.50 does with 4-bit weights on a CPU. Changes the layers of `model`.
+
+    With AVX512-BF16 it packs them, and fails on shapes that do not fit its tiles: such layers unpack their weights for
+    each pass instead. The others compute in bfloat16, row for row the same. And it reads scales as if every row began
+    a block, though blocks are written through the whole matrix in order: where rows end within a block, the weights
+    are unpacked as a single row."""
     for module in model.modules():
-        if type(module).__name__ == "Linear4bit":
-            layer: Any = module
-            fits = layer.out_features % _CPU_ROWS == 0 and layer.in_features % layer.weight.blocksize == 0
-            layer.support_avx512bf16_for_cpu = layer.support_avx512bf16_for_cpu and fits
+        if type(module).__name__ != "Linear4bit":
+            continue
+        layer: Any = module
+        has_whole_blocks = layer.in_features % layer.weight.blocksize == 0
+        fits = layer.out_features % _CPU_ROWS == 0 and has_whole_blocks
+        layer.support_avx512bf16_for_cpu = layer.support_avx512bf16_for_cpu and fits
+        if layer.weight.device.type == "cpu" and not has_whole_blocks:
+            layer.forward = functools.partial(_pass_as_one_row, layer)
+
+
+def _pass_as_one_row(layer: Any, inputs: torch.Tensor) -> torch.Tensor:
+    """(..., inputs) -> (..., outputs) in the dtype of what comes in."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    state = copy.copy(layer.weight.quant_state)
+    shape, state.shape = state.shape, torch.Size((1, state.shape.numel()))
+    dtype = layer.compute_dtype or inputs.dtype
+    weight = dequantize_4bit(layer.weight.data, state).view(shape).to(dtype)
+    bias = None if layer.bias is None else layer.bias.to(dtype)
+    return torch.nn.functional.linear(inputs.to(dtype), weight, bias).to(inputs.dtype)
 
 
 def numerics_of(model: PreTrainedModel) -> str:
