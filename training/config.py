@@ -157,7 +157,8 @@ class ParserRecipe(Recipe):
     run_dir: Path
     scenes: tuple[Path, ...] = Field(description="folders written by python -m vision.scenes")
     after: Path | None = Field(default=None, description="run_dir of a training whose weights it begins with")
-    grey_share: float = Field(default=0.4, ge=0, le=1, description="share of pictures shown without colour")
+    grey_share: float = Field(default=0.0, ge=0, le=0.5, description="share of pictures shown without colour")
+    turned_share: float = Field(default=0.0, ge=0, le=0.5, description="share of pictures shown in turned hues")
     encoder: EncoderShape
     optimizer: Optimizer
     pictures_per_step: int = 64

@@ -1,7 +1,8 @@
 """Pre-train the visual-reasoning model: read every object of a scene, its attributes, its place and the order of all.
 
 The data are folders written by `python -m vision.scenes`. A picture is seen as it is or in a mirror, and now and then
-in grey: training never shows some pairs of colour and shape, and a parser that can guess a shape from its colour will.
+in grey or with all its hues turned by an angle: training never shows some pairs of colour and shape, and a parser that
+can guess a shape from its colour will. What colour a thing has is not asked of such pictures.
 Runs in pieces; the same command goes on.
 
 How to run:
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ from vision.parser.targets import collate, rows
 from vision.pixels import as_pixels, normalised
 from vision.scenes.scene import Scene
 
+Recolouring = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]  # pixels (S, S, 3) and a seed
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -39,7 +43,7 @@ class Batch:
     pixels: NDArray[np.uint8]
     tables: torch.Tensor
     mirrored: list[bool]
-    grey: list[bool]
+    recoloured: list[bool]
 
 
 class SceneBatches:
@@ -58,11 +62,13 @@ class SceneBatches:
                 self._pixels[number] = as_pixels(picture, size)
         self._order = self._make(0)
 
-    def _make(self, epoch: int) -> list[tuple[int, bool, bool]]:
-        """Number of the picture, whether it is mirrored, whether it is grey."""
+    def _make(self, epoch: int) -> list[tuple[int, bool, Recolouring | None]]:
+        """Number of the picture, whether it is mirrored, and what is done to its colours."""
         rng = random.Random(f"{self._recipe.seed}:{epoch}")
-        grey = self._recipe.grey_share
-        order = [(number, rng.random() < 0.5, rng.random() < grey) for number in range(len(self._pixels))]
+        shares = self._recipe.grey_share, self._recipe.turned_share
+        kinds = (greyed, turned, None)
+        weights = (*shares, 1 - sum(shares))
+        order = [(n, rng.random() < 0.5, rng.choices(kinds, weights)[0]) for n in range(len(self._pixels))]
         rng.shuffle(order)
         return order
 
@@ -74,10 +80,10 @@ class SceneBatches:
         self._place += len(picked)
         shown = [self._pixels[n, :, ::-1] if m else self._pixels[n] for n, m, _ in picked]
         return Batch(
-            np.stack([greyed(p, n) if g else p for p, (n, _, g) in zip(shown, picked, strict=True)]),
+            np.stack([p if how is None else how(p, n) for p, (n, _, how) in zip(shown, picked, strict=True)]),
             self._tables[[n for n, _, _ in picked]],
             [m for _, m, _ in picked],
-            [g for _, _, g in picked],
+            [how is not None for _, _, how in picked],
         )
 
     def cursor(self) -> dict[str, Any]:
@@ -92,6 +98,14 @@ def greyed(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     """(S, S, 3) in grey, as if through a colour filter that the seed picks."""
     filtered = pixels @ np.random.default_rng(seed).dirichlet((1.0, 1.0, 1.0))
     return np.repeat(filtered[..., None], 3, -1).astype(np.uint8)
+
+
+def turned(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """(S, S, 3) with every hue turned by one angle about the axis of greys, so that brightness stays."""
+    angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
+    across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+    matrix = np.eye(3) * np.cos(angle) + (1 - np.cos(angle)) / 3 + across * np.sin(angle)
+    return (pixels @ matrix.T).clip(0, 255).astype(np.uint8)
 
 
 def read_scenes(folder: Path) -> list[Scene]:
@@ -119,7 +133,7 @@ def main() -> None:
     def loss_of(batch: Batch) -> tuple[torch.Tensor, int]:
         with torch.autocast("cpu", torch.bfloat16):
             reading = parser(normalised(batch.pixels))
-        wanted = collate(list(batch.tables), batch.mirrored, grid, batch.grey)
+        wanted = collate(list(batch.tables), batch.mirrored, grid, batch.recoloured)
         return loss(reading, wanted), len(batch.pixels) * grid * grid
 
     progress = loop.run(

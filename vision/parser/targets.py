@@ -58,9 +58,9 @@ def rows(scene: Scene, grid: int) -> torch.Tensor:
 
 
 def collate(
-    tables: Sequence[torch.Tensor], mirrored: Sequence[bool], grid: int, grey: Sequence[bool] | None = None
+    tables: Sequence[torch.Tensor], mirrored: Sequence[bool], grid: int, recoloured: Sequence[bool] | None = None
 ) -> Targets:
-    """Targets of scenes made by `rows`; a mirrored one is seen in a mirror, a grey one without its colours."""
+    """Targets of scenes made by `rows`; a mirrored one is seen in a mirror, a recoloured one not in its own colours."""
     table = torch.stack(list(tables))
     real = table[..., 0] >= 0
     place = table[..., 0].long().clamp_min(0)
@@ -74,6 +74,6 @@ def collate(
     box[flipped] = torch.stack([1 - box[..., 2], box[..., 1], 1 - box[..., 0], box[..., 3]], -1)[flipped]
     where[flipped] = torch.stack([1 - where[..., 0], where[..., 1]], -1)[flipped]
     values = values.long().clamp_min(0)
-    if grey is not None:
-        values[torch.tensor(grey), :, ATTRIBUTES.index("colour")] = UNKNOWN
+    if recoloured is not None:
+        values[torch.tensor(recoloured), :, ATTRIBUTES.index("colour")] = UNKNOWN
     return Targets(place, values, box, where, real)
