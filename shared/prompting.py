@@ -52,14 +52,19 @@ def prompt_ids(messages: Sequence[Message], tokenizer: TokenizerLike, picture_to
 
     Uses the model's own chat template; without one (a base model), labelled turns: `사용자: ...` / `답변:`.
     """
-    control_tokens = [*tokenizer.all_special_tokens, *([picture_token] if picture_token else [])]
-    turns = [
-        {"role": str(message.role), "content": _content(message, control_tokens, picture_token)} for message in messages
-    ]
     if tokenizer.chat_template:
-        encoded = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=True)
-        return list(encoded["input_ids"])
-    return list(tokenizer.encode(fallback_prompt(messages, control_tokens, picture_token)))
+        return _rendered(messages, tokenizer, picture_token, add_generation_prompt=True)
+    return list(tokenizer.encode(fallback_prompt(messages, _control_tokens(tokenizer, picture_token), picture_token)))
+
+
+def told_ids(messages: Sequence[Message], tokenizer: TokenizerLike, picture_token: str | None = None) -> list[int]:
+    """Token ids of turns whose last one is an answer, as the model's chat template closes it; without a template,
+    nothing ends it."""
+    if tokenizer.chat_template:
+        return _rendered(messages, tokenizer, picture_token, add_generation_prompt=False)
+    control_tokens = _control_tokens(tokenizer, picture_token)
+    prompt = fallback_prompt(messages[:-1], control_tokens, picture_token)
+    return list(tokenizer.encode(f"{prompt} {_content(messages[-1], control_tokens, picture_token)}"))
 
 
 def fallback_prompt(
@@ -70,6 +75,23 @@ def fallback_prompt(
         f"{_ROLE_NAMES[message.role]}: {_content(message, control_tokens, picture_token)}\n" for message in messages
     ]
     return "".join(lines) + f"{_ROLE_NAMES[Role.ASSISTANT]}:"
+
+
+def _rendered(
+    messages: Sequence[Message], tokenizer: TokenizerLike, picture_token: str | None, *, add_generation_prompt: bool
+) -> list[int]:
+    control_tokens = _control_tokens(tokenizer, picture_token)
+    turns = [
+        {"role": str(message.role), "content": _content(message, control_tokens, picture_token)} for message in messages
+    ]
+    encoded = tokenizer.apply_chat_template(
+        turns, add_generation_prompt=add_generation_prompt, tokenize=True, return_dict=True
+    )
+    return list(encoded["input_ids"])
+
+
+def _control_tokens(tokenizer: TokenizerLike, picture_token: str | None) -> list[str]:
+    return [*tokenizer.all_special_tokens, *([picture_token] if picture_token else [])]
 
 
 def _content(message: Message, control_tokens: Sequence[str], picture_token: str | None) -> str:

@@ -23,7 +23,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
-_SHAPE: dict[str, Any] = {
+UNGROUPED: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 48,
     "intermediate_size": 64,
@@ -34,12 +34,12 @@ _SHAPE: dict[str, Any] = {
     "eos_token_id": END,
     "pad_token_id": 0,
 }
-GROUPED: dict[str, Any] = _SHAPE | {"num_key_value_heads": 2}
+GROUPED: dict[str, Any] = UNGROUPED | {"num_key_value_heads": 2}
 _WINDOWED: dict[str, Any] = GROUPED | {"head_dim": 12, "sliding_window": 8, "query_pre_attn_scalar": 12}
 
 FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
     "Llama": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**GROUPED)),
-    "GPTNeoX": lambda: transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(**_SHAPE)),
+    "GPTNeoX": lambda: transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(**UNGROUPED)),
     "Qwen2": lambda: transformers.Qwen2ForCausalLM(
         transformers.Qwen2Config(**GROUPED, use_sliding_window=True, sliding_window=8, max_window_layers=1)
     ),
@@ -76,7 +76,7 @@ _CLIP: dict[str, Any] = {
 
 FAMILIES_WITH_EYES: dict[str, dict[str, Any]] = {
     "Siglip-Llama": _SIGLIP | {"text_config": transformers.LlamaConfig(**GROUPED)},
-    "CLIP-GPTNeoX": _CLIP | {"text_config": transformers.GPTNeoXConfig(**_SHAPE)},
+    "CLIP-GPTNeoX": _CLIP | {"text_config": transformers.GPTNeoXConfig(**UNGROUPED)},
     "Siglip-Qwen3": _SIGLIP | {"text_config": transformers.Qwen3Config(**GROUPED, head_dim=12)},
 }
 
@@ -144,6 +144,24 @@ def save_tiny_model(directory: Path, family: str = "Llama", seed: int = 0) -> Pa
 
 PICTURE_TOKEN = "<image>"
 PICTURE_TOKEN_ID = 5  # the first behind the other control tokens
+
+
+def tiny_encoder(kind: str = "Siglip") -> PreTrainedModel:
+    torch.manual_seed(0)
+    if kind == "Siglip":
+        return transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**_EYES))
+    return transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**_EYES))
+
+
+def save_tiny_encoder(directory: Path, kind: str = "Siglip") -> Path:
+    """An image encoder with its processor, as it would come from the hub."""
+    tiny_encoder(kind).save_pretrained(directory)
+    processor = tiny_image_processor()
+    if kind == "CLIP":
+        side = {"height": PICTURE_SIZE, "width": PICTURE_SIZE}
+        processor = transformers.CLIPImageProcessorPil(size={"shortest_edge": PICTURE_SIZE}, crop_size=side)
+    processor.save_pretrained(directory)
+    return directory
 
 
 def save_tiny_model_with_eyes(directory: Path, seed: int = 0) -> Path:

@@ -199,6 +199,56 @@ class AlignRecipe(Recipe):
         raise ValueError(f"no stage {name!r}; there are {', '.join(s.name for s in self.stages)}")
 
 
+class LoraShape(Recipe):
+    """What is learned of a language model whose own weights stay as they are (arXiv:2106.09685)."""
+
+    r: int = Field(default=64, ge=1, description="rank of each adapter")
+    alpha: int = Field(default=128, ge=1, description="an adapter counts alpha / r times")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="share of an adapter's inputs left out of a step")
+    targets: tuple[str, ...] = Field(
+        default=(), description="last names of linear layers in its blocks, such as q_proj; none: all of them"
+    )
+
+
+class LlavaStage(Recipe):
+    """One pass over image-text data in LLaVA's JSON format."""
+
+    data: Path = Field(description="a list of {id, image, conversations: [{from, value}]}")
+    images: Path = Field(description="folder that the rows' images lie in")
+    epochs: float = Field(default=1.0, gt=0, description="how often every row is seen")
+    batch_size: int = Field(default=8, ge=1, description="rows on a device at once")
+    accumulation: int = Field(default=1, ge=1, description="such batches before a step")
+    learning_rate: float = Field(gt=0, description="the peak; it falls to nothing along a cosine")
+    warmup_share: float = Field(default=0.03, ge=0, lt=1, description="share of the steps in which the rate rises")
+    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW")
+    clip_norm: float = Field(default=1.0, gt=0, description="greatest norm of a step's gradient")
+    max_tokens: int = Field(
+        default=2048, ge=2, description="rows longer than this, their pictures included, are left out"
+    )
+    log_steps: int = Field(default=10, ge=1, description="steps between two points of the loss curve")
+    checkpoint_steps: int = Field(default=500, ge=1, description="steps between two checkpoints")
+
+
+class LlavaRecipe(Recipe):
+    """One joining of an image encoder and a language model that others have trained."""
+
+    name: str = Field(description="what the manifest calls the result")
+    seed: int = Field(description="of the projector's first weights, of the order of rows, and of dropout")
+    run_dir: Path = Field(description="where the stages keep their checkpoints, curves and refused rows")
+    publish_dir: Path = Field(description="where the finished model is put")
+    encoder: Path = Field(description="folder of a SigLIP or CLIP model in transformers' format")
+    language_model: Path = Field(description="folder of a causal language model in transformers' format")
+    image_token: str = Field(default="<image>", min_length=2, description="stands for a picture; added if missing")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        default="bfloat16", description="of the parts and the result; what learns is float32"
+    )
+    gradient_checkpointing: bool = Field(default=True, description="less memory, a third more time")
+    loader_processes: int = Field(default=4, ge=0, description="that open pictures; 0: the training does so itself")
+    describe: LlavaStage = Field(description="the first stage: the projector alone learns")
+    answer: LlavaStage = Field(description="the second stage: projector and adapters learn")
+    lora: LoraShape = Field(default=LoraShape(), description="of the second stage")
+
+
 R = TypeVar("R", bound=Recipe)
 
 

@@ -28,14 +28,15 @@ MANIFEST = "manifest.json"
 
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(folder: Path) -> str:
     """One digest over names and contents of a model folder, its manifest left out."""
     total = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.name != MANIFEST:
+        if path.name != MANIFEST and path.is_file():
             total.update(f"{path.name} {sha256(path)}\n".encode())
     return total.hexdigest()
 

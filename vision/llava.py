@@ -34,10 +34,10 @@ def join(
     image_processor: BaseImageProcessor,
     image_token: str,
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """A model with both parts' weights and a fresh projector (its initialisation follows torch's seed).
+    """A model made of the parts themselves, which change with it, and of a fresh projector (it follows torch's seed).
 
     `tokenizer` knows `image_token` and the language model has a row for each of its tokens; a chat template marks a
-    picture with that token once. Raises: ValueError: an encoder that LLaVA cannot use, or a token that is missing."""
+    picture with that token once. Raises: ValueError: a part that LLaVA cannot use, or a token that is missing."""
     config: Any = encoder.config
     if type(config) not in _TAKEN:
         raise ValueError(f"an encoder of kind {config.model_type!r}; known: siglip_vision_model, clip_vision_model")
@@ -48,24 +48,23 @@ def join(
         raise ValueError(f"the tokenizer has no token {image_token!r}")
     if len(tokenizer) > text.vocab_size:
         raise ValueError(f"{len(tokenizer)} tokens, and rows for {text.vocab_size}")
-    joined = LlavaForConditionalGeneration(
-        LlavaConfig(
-            vision_config=config.to_dict(),
-            text_config=text.to_dict(),
-            image_token_index=token_id,
-            vision_feature_layer=layer,
-            vision_feature_select_strategy=strategy,
-            image_seq_length=(config.image_size // config.patch_size) ** 2,
-            tie_word_embeddings=bool(text.tie_word_embeddings),
-        )
+    head, is_tied = _head(language_model)
+    joined_config = LlavaConfig(
+        vision_config=config.to_dict(),
+        text_config=text.to_dict() | {"tie_word_embeddings": is_tied},
+        image_token_index=token_id,
+        vision_feature_layer=layer,
+        vision_feature_select_strategy=strategy,
+        image_seq_length=(config.image_size // config.patch_size) ** 2,
+        tie_word_embeddings=is_tied,
     )
-    joined.model.vision_tower.load_state_dict(encoder.state_dict())
-    parts = language_model.state_dict()
-    inner = {k.removeprefix(f"{language_model.base_model_prefix}."): v for k, v in parts.items()}
-    head = {k.removeprefix("lm_head."): v for k, v in inner.items() if k.startswith("lm_head.")}
-    joined.model.language_model.load_state_dict({k: v for k, v in inner.items() if not k.startswith("lm_head.")})
-    if not text.tie_word_embeddings:
-        joined.lm_head.load_state_dict(head)
+    with torch.device("meta"):  # large parts are never held twice
+        joined: Any = LlavaForConditionalGeneration(joined_config)
+    projector = type(joined.model.multi_modal_projector)(joined_config)
+    joined.model.vision_tower = encoder
+    joined.model.multi_modal_projector = projector.to(language_model.device, language_model.dtype)
+    joined.model.language_model = language_model.base_model
+    joined.lm_head = head
     joined.generation_config = language_model.generation_config
     processor = LlavaProcessor(  # type: ignore[no-untyped-call]  # transformers
         image_processor=image_processor,
@@ -77,6 +76,53 @@ def join(
         num_additional_image_tokens=extra,
     )
     return joined, processor
+
+
+def _head(language_model: Any) -> tuple[torch.nn.Linear, bool]:
+    """The layer from its last states to its logits, and whether that shares its weights with the embeddings.
+
+    Some families multiply logits by a number of their configuration, which LLaVA does not: it goes into the weights.
+    Raises: ValueError: they do more than that."""
+    config: Any = language_model.config
+    head = language_model.get_output_embeddings()
+    if not isinstance(head, torch.nn.Linear) or getattr(head, "bias", None) is not None:
+        raise ValueError(f"the head of {config.model_type!r} is no linear layer without bias")
+    ids = torch.arange(8, device=language_model.device)[None] % config.vocab_size
+    was_training = language_model.training
+    language_model.eval()
+    with torch.no_grad():
+        said = language_model(input_ids=ids, use_cache=False).logits.float()
+        plain = head(language_model.base_model(input_ids=ids, use_cache=False).last_hidden_state).float()
+    language_model.train(was_training)
+    scaling = float(getattr(config, "logits_scaling", None) or getattr(config, "logit_scale", None) or 1.0)
+    for factor in (1.0, scaling, 1 / scaling):
+        if (said - factor * plain).abs().max() <= 0.01 * said.abs().max():
+            break
+    else:
+        raise ValueError(f"the logits of {config.model_type!r} are not what its head makes of its last states")
+    if getattr(config, "final_logit_softcapping", None):  # small logits do not show it
+        raise ValueError(f"{config.model_type!r} bends its logits, and LLaVA has no place for that")
+    shares = bool(config.tie_word_embeddings)
+    is_tied = shares and factor == 1 and hasattr(language_model.base_model, "embed_tokens")  # the name LLaVA ties to
+    if factor != 1 or is_tied != shares:
+        own = torch.nn.Linear(head.in_features, head.out_features, bias=False, device="meta")
+        own.weight = torch.nn.Parameter(head.weight.detach() * factor)
+        head = own
+    return head, is_tied
+
+
+def template_with_pictures(template: str, image_token: str) -> str:
+    """A chat template of text, which then also takes turns that are lists of texts and pictures. Other turns are
+    rendered as before."""
+    return (
+        "{% set told = namespace(turns=[]) %}{% for message in messages %}"
+        "{% if message['content'] is string or message['content'] is not iterable %}"
+        "{% set told.turns = told.turns + [message] %}"
+        "{% else %}{% set said = namespace(text='') %}{% for part in message['content'] %}"
+        "{% set said.text = said.text + ('" + image_token + "' if part['type'] == 'image' else part['text']) %}"
+        "{% endfor %}{% set told.turns = told.turns + [dict(message, content=said.text)] %}{% endif %}"
+        "{% endfor %}{% set messages = told.turns %}{{ '' }}" + template
+    )
 
 
 def freshened_rows(model: PreTrainedModel, rows: int) -> None:

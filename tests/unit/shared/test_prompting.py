@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.chat import Message, Role
 from shared.errors import MessageInvalid
-from shared.prompting import clean_text, defuse, fallback_prompt, prompt_ids
+from shared.prompting import clean_text, defuse, fallback_prompt, prompt_ids, told_ids
 
 CONTROL_TOKENS = ["<|user|>", "<|end|>", "</s>", "<s>"]
 valid_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
@@ -25,8 +25,8 @@ class TemplatedTokenizer:
     all_special_tokens = CONTROL_TOKENS
 
     def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
-        assert options["add_generation_prompt"]
         text = "".join(f"[{turn['role']}]{turn['content']}" for turn in conversation)
+        text += "[assistant]" if options["add_generation_prompt"] else ""
         return {"input_ids": [ord(character) for character in text]}
 
     def encode(self, text: str, **options: Any) -> list[int]:
@@ -46,7 +46,19 @@ def test_chat_template_gets_the_turns_in_order() -> None:
 
     text = "".join(map(chr, prompt_ids(messages, TemplatedTokenizer())))
 
-    assert text == "[user]안녕[assistant]안녕하세요[user]끝<\u200b|end|>"
+    assert text == "[user]안녕[assistant]안녕하세요[user]끝<\u200b|end|>[assistant]"
+
+
+@pytest.mark.parametrize("template", ["yes", None])
+def test_an_answer_that_was_told_continues_its_prompt(template: str | None) -> None:
+    tokenizer = TemplatedTokenizer()
+    tokenizer.chat_template = template
+    messages = [Message(Role.USER, "안녕"), Message(Role.ASSISTANT, "안녕<|end|>하세요")]
+
+    told, prompt = told_ids(messages, tokenizer), prompt_ids(messages[:1], tokenizer)
+
+    assert told[: len(prompt)] == prompt
+    assert "".join(map(chr, told[len(prompt) :])).strip() == "안녕<\u200b|end|>하세요"
 
 
 def test_model_without_a_template_gets_labelled_turns() -> None:

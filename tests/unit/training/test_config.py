@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from training.config import (
+    LlavaRecipe,
     ModelShape,
     PretrainRecipe,
     SftRecipe,
@@ -29,6 +30,11 @@ def test_shipped_recipes_are_valid_and_name_free_sources() -> None:
     for recipe in recipes:
         for name in recipe.sources:
             assert source(name).name == name
+
+
+@pytest.mark.parametrize("name", ["siglip_qwen3", "clip_polyglot"])
+def test_example_recipes_of_real_parts_are_valid(name: str) -> None:
+    assert load_recipe(RECIPES / f"{name}.yaml", LlavaRecipe).answer.images
 
 
 def test_unknown_key_stops_the_run(tmp_path: Path) -> None:
