@@ -38,6 +38,7 @@ from training.data.decontaminate import (
 )
 from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Document
+from training.export import round_weights
 from training.generate import answer
 
 EPOCHS_SEARCHED = 3  # epochs whose rows are searched for the nearest question
@@ -140,7 +141,8 @@ def load_model(recipe: SftRecipe, base: PretrainRecipe, published: bool) -> tupl
     special = [token_id(tokenizer, t) for t in (PAD, BOS, END)]
     model = loop.build_model(base.model, *special)
     loop.load_checkpoint(recipe.run_dir / "checkpoint.pt", model)
-    return model.bfloat16().float(), tokenizer  # type: ignore[no-untyped-call]  # transformers
+    round_weights(model, torch.bfloat16)
+    return model.float(), tokenizer  # type: ignore[no-untyped-call]  # transformers
 
 
 def main() -> None:

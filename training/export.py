@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from training import loop
@@ -39,6 +40,13 @@ def digest(folder: Path) -> str:
         if path.name != MANIFEST and path.is_file():
             total.update(f"{path.name} {sha256(path)}\n".encode())
     return total.hexdigest()
+
+
+def round_weights(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Bring the parameters to the precision they are published in. Buffers stay: frequencies of positions are exact
+    wherever a model is loaded. Mutates `model`."""
+    for weights in model.parameters():
+        weights.data = weights.data.to(dtype)
 
 
 def data_digest(base: PretrainRecipe) -> str:
@@ -103,7 +111,7 @@ def main() -> None:
 
     folder = recipe.publish_dir.with_name(recipe.publish_dir.name + ".new")
     shutil.rmtree(folder, ignore_errors=True)
-    model.bfloat16()
+    round_weights(model, torch.bfloat16)
     sampling = recipe.sampling
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers
         do_sample=True,

@@ -13,12 +13,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import GenerationConfig, SiglipImageProcessorPil
 
 from training import loop
 from training.align import Speaker, build_speaker, seeing_tokenizer
 from training.config import AlignRecipe, ParserRecipe, load_recipe
-from training.export import MANIFEST, digest, publish, sha256
+from training.export import MANIFEST, digest, publish, round_weights, sha256
 from training.patches import load_parser
 from vision.llava import join
 from vision.reader import save_head
@@ -72,7 +73,7 @@ def write(recipe: AlignRecipe, stage: str, folder: Path) -> dict[str, Any]:
     model, processor = join(parser.encoder, speaker.language, tokenizer, images, IMAGE)
     model.model.multi_modal_projector.load_state_dict(speaker.projector.state_dict())
     model.generation_config = GenerationConfig.from_pretrained(recipe.language_model)
-    model.bfloat16()
+    round_weights(model, torch.bfloat16)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     images.save_pretrained(folder)  # preprocessor_config.json: what serving opens

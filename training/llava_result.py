@@ -11,7 +11,7 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from training.config import LlavaRecipe
-from training.export import MANIFEST, digest, publish, sha256
+from training.export import MANIFEST, digest, publish, round_weights, sha256
 from training.llava_parts import Parts
 
 
@@ -28,8 +28,7 @@ def publish_model(
     folder = recipe.publish_dir.with_name(recipe.publish_dir.name + ".new")
     shutil.rmtree(folder, ignore_errors=True)
     model.to("cpu").eval()
-    for weights in model.parameters():  # not its buffers: frequencies of positions stay exact
-        weights.data = weights.data.to(dtype)
+    round_weights(model, dtype)
     model.save_pretrained(folder)
     parts.processor.save_pretrained(folder)
     parts.image_processor.save_pretrained(folder)  # preprocessor_config.json: what serving opens

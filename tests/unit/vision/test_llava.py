@@ -21,9 +21,11 @@ from tests.tiny_models import (
     tiny_model,
     tiny_tokenizer,
 )
+from training.export import round_weights
 from vision.llava import freshened_rows, join, template_with_pictures
 
 IDS = torch.tensor([[0, 9, 200, 31, 7]])
+LONG = torch.arange(9, 209)[None]  # far enough for a position that is told inexactly to show
 
 
 def joined(language_model: Any) -> Any:
@@ -34,8 +36,8 @@ def joined(language_model: Any) -> Any:
 
 
 @torch.inference_mode()
-def logits(model: Any) -> torch.Tensor:
-    found: torch.Tensor = model(input_ids=IDS).logits
+def logits(model: Any, ids: torch.Tensor = IDS) -> torch.Tensor:
+    found: torch.Tensor = model(input_ids=ids).logits
     return found
 
 
@@ -65,6 +67,35 @@ def test_joined_model_says_what_its_language_model_says(family: str, tmp_path: P
     model.save_pretrained(tmp_path)
     again = transformers.LlavaForConditionalGeneration.from_pretrained(tmp_path)
     assert torch.equal(logits(model), logits(again))
+
+
+def _buffers(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Frequencies of positions, by name."""
+    return {name: each.clone() for name, each in model.named_buffers() if each.is_floating_point()}
+
+
+def test_parts_of_few_bits_keep_their_exact_positions() -> None:
+    language_model = tiny_model("Qwen3")
+    exact = _buffers(language_model)
+    round_weights(language_model, torch.bfloat16)
+
+    model = joined(language_model)
+
+    assert exact
+    assert {each.dtype for each in model.model.language_model.parameters()} == {torch.bfloat16}
+    assert {each.dtype for each in model.model.multi_modal_projector.parameters()} == {torch.bfloat16}
+    found = _buffers(model.model.language_model)
+    assert all(torch.equal(found[name.removeprefix("model.")], each) for name, each in exact.items())
+
+
+def test_rounded_model_is_the_one_that_is_loaded_again(tmp_path: Path) -> None:
+    model = joined(tiny_model())
+    round_weights(model, torch.bfloat16)
+
+    model.save_pretrained(tmp_path)
+    again = transformers.LlavaForConditionalGeneration.from_pretrained(tmp_path, dtype=torch.bfloat16)
+
+    assert torch.equal(logits(model, LONG), logits(again, LONG))
 
 
 def test_model_that_bends_its_logits_is_refused() -> None:
