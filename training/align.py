@@ -12,6 +12,7 @@ How to run:
     python -m training.align training/recipes/reference_eyes.yaml --stage reason --minutes 40 --decay-minutes 10
     python -m training.align training/recipes/reference_eyes.yaml --stage describe --minutes 10 --decay-minutes 4
     python -m training.align training/recipes/reference_eyes.yaml --stage answer --minutes 90 --decay-minutes 20
+    python -m training.align training/recipes/reference_eyes.yaml --stage answer --show     # some rows in two colours
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBas
 from training import loop
 from training.arguments import parse_stage
 from training.config import AlignRecipe, ParserRecipe, SftRecipe, Stage, load_recipe
-from training.conversations import ConversationEncoder
+from training.conversations import ConversationEncoder, coloured
 from training.data.decontaminate import Decontaminator, load_prompts
 from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Conversation
@@ -166,41 +167,42 @@ def all_asked(folders: Sequence[Path]) -> list[Asked]:
 
 
 def main() -> None:
-    arguments, name = parse_stage(__doc__)
+    arguments, name = parse_stage(__doc__, can_show=True)
     recipe = load_recipe(arguments.recipe, AlignRecipe)
     stage = recipe.stage(name)
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(recipe.seed)
     tokenizer = seeing_tokenizer(recipe)
+    asked = all_asked(recipe.scenes)
+    if not stage.pictures:
+        asked = [Asked(a.scene, a.questions) for a in asked]
+    encoder = SceneEncoder(tokenizer, load_recipe(recipe.parser, ParserRecipe).encoder.grid ** 2)
+    text = ConversationEncoder(tokenizer)
+    chats = load_chats(load_recipe(recipe.conversations, SftRecipe), arguments.data_dir)
+    batches = AlignBatches(recipe, stage, asked, encoder, text, chats)
+    if arguments.show:
+        for row in batches.next()[:4]:
+            print(*(coloured(part, tokenizer) for part in (row.prefix, *row.branches)), sep="\n  ")
+        return
+
     speaker = build_speaker(recipe, tokenizer)
     load_latest(recipe, speaker, stage.after)
     speaker.language.requires_grad_("language" in stage.learns)
     speaker.projector.requires_grad_("projector" in stage.learns)
-
-    asked = all_asked(recipe.scenes)
     patches = patches_of(recipe) if stage.pictures else None
-    if patches is None:
-        asked = [Asked(a.scene, a.questions) for a in asked]
-    encoder = SceneEncoder(tokenizer, 0 if patches is None else patches.shape[1])
-    text = ConversationEncoder(tokenizer)
-    chats = load_chats(load_recipe(recipe.conversations, SftRecipe), arguments.data_dir)
-    batches = AlignBatches(recipe, stage, asked, encoder, text, chats)
 
     def loss_of(batch: list[Row]) -> tuple[torch.Tensor, int]:
         return speaker.loss(batch, text.pad_id, patches), sum(map(len, batch))
 
-    progress = loop.run(
+    loop.train(
+        arguments,
         run_dir=recipe.run_dir / stage.name,
         model=speaker,
-        optimizers=loop.build_optimizers(speaker, stage.optimizer),
         recipe=stage.optimizer,
         batches=batches,
         loss_of=loss_of,
-        minutes=arguments.minutes,
-        decay_minutes=arguments.decay_minutes,
         checkpoint_minutes=recipe.checkpoint_minutes,
     )
-    print(f"stopped at step {progress.step}, {progress.tokens:,} tokens", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,27 +24,29 @@ class Arguments:
     show: bool  # print samples instead of training
 
 
-def parse(description: str | None) -> Arguments:
+def parse(description: str | None, *, can_show: bool = False) -> Arguments:
     """Read the command line. `--data-dir` defaults to NUNMAL_DATA_DIR (shared/settings.py)."""
-    return _arguments(_parser(description).parse_args())
+    return _arguments(_parser(description, can_show).parse_args())
 
 
-def parse_stage(description: str | None) -> tuple[Arguments, str]:
+def parse_stage(description: str | None, *, can_show: bool = False) -> tuple[Arguments, str]:
     """Read the command line of a training that has stages. Returns: the arguments and the stage's name."""
-    parser = _parser(description)
+    parser = _parser(description, can_show)
     parser.add_argument("--stage", required=True)
     found = parser.parse_args()
     return _arguments(found), str(found.stage)
 
 
-def _parser(description: str | None) -> argparse.ArgumentParser:
+def _parser(description: str | None, can_show: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data-dir", type=Path, default=None)
     parser.add_argument("--minutes", type=float, default=None)
     parser.add_argument("--decay-minutes", type=float, default=None)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--show", action="store_true")
+    if can_show:
+        parser.add_argument("--show", action="store_true", help="print samples and end, what is learned in green")
+    parser.set_defaults(show=False)
     return parser
 
 

@@ -148,6 +148,11 @@ class EncoderShape(Recipe):
             raise ValueError(f"image_size ({self.image_size}) must be divisible by patch_size ({self.patch_size})")
         return self
 
+    @property
+    def grid(self) -> int:
+        """Patches of a picture, both ways."""
+        return self.image_size // self.patch_size
+
 
 class ParserRecipe(Recipe):
     """One pre-training of the scene parser."""

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from training.arguments import Arguments
 from training.config import ModelShape, Optimizer
 
 REPORT_EVERY = 20  # steps
@@ -134,6 +135,31 @@ def load_checkpoint(
                 group.update(wanted)  # rates are the recipe's, only the moments are the checkpoint's
         torch.set_rng_state(state["rng"])
     return Progress(**state["progress"])
+
+
+def train(
+    arguments: Arguments,
+    *,
+    run_dir: Path,
+    model: torch.nn.Module,
+    recipe: Optimizer,
+    batches: Batches,
+    loss_of: Callable[[Any], tuple[torch.Tensor, int]],
+    checkpoint_minutes: float,
+) -> None:
+    """`run` for as long as the person asked, and say where it stopped."""
+    progress = run(
+        run_dir=run_dir,
+        model=model,
+        optimizers=build_optimizers(model, recipe),
+        recipe=recipe,
+        batches=batches,
+        loss_of=loss_of,
+        minutes=arguments.minutes,
+        decay_minutes=arguments.decay_minutes,
+        checkpoint_minutes=checkpoint_minutes,
+    )
+    print(f"stopped at step {progress.step}, {progress.tokens:,} tokens", flush=True)
 
 
 def run(

@@ -47,9 +47,8 @@ def _write(recipe: AlignRecipe, parser_recipe: ParserRecipe, path: Path) -> None
     parser = load_parser(parser_recipe)
     shape = parser_recipe.encoder
     pictures = [folder / scene.picture for folder in recipe.scenes for scene in read_scenes(folder)]
-    count = (shape.image_size // shape.patch_size) ** 2
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = np.lib.format.open_memmap(path, "w+", np.float16, (len(pictures), count, shape.hidden_size))
+    values = np.lib.format.open_memmap(path, "w+", np.float16, (len(pictures), shape.grid**2, shape.hidden_size))
     for start in range(0, len(pictures), _AT_ONCE):
         part = []
         for name in pictures[start : start + _AT_ONCE]:

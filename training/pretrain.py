@@ -117,7 +117,6 @@ def main() -> None:
     special = [token_id(tokenizer, t) for t in (PAD, BOS, END)]
     model = loop.build_model(recipe.model, *special)
     print(f"model: {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
-    optimizers = loop.build_optimizers(model, recipe.optimizer)
 
     def loss_of(batch: torch.Tensor) -> tuple[torch.Tensor, int]:
         with torch.autocast("cpu", torch.bfloat16):
@@ -126,18 +125,15 @@ def main() -> None:
         targets = batch[:, 1:].reshape(-1)
         return sliced_cross_entropy(hidden, model.lm_head.weight, targets), batch.numel()
 
-    progress = loop.run(
+    loop.train(
+        arguments,
         run_dir=recipe.run_dir,
         model=model,
-        optimizers=optimizers,
         recipe=recipe.optimizer,
         batches=Stream(ids, recipe),
         loss_of=loss_of,
-        minutes=arguments.minutes,
-        decay_minutes=arguments.decay_minutes,
         checkpoint_minutes=recipe.checkpoint_minutes,
     )
-    print(f"stopped at step {progress.step}, {progress.tokens:,} tokens", flush=True)
 
 
 if __name__ == "__main__":

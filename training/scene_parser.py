@@ -53,8 +53,7 @@ class SceneBatches:
         self._recipe = recipe
         self._epoch, self._place = 0, 0
         scenes = [(folder, scene) for folder in recipe.scenes for scene in read_scenes(folder)]
-        grid = recipe.encoder.image_size // recipe.encoder.patch_size
-        self._tables = torch.stack([rows(scene, grid) for _, scene in scenes])
+        self._tables = torch.stack([rows(scene, recipe.encoder.grid) for _, scene in scenes])
         size = recipe.encoder.image_size
         self._pixels = np.empty((len(scenes), size, size, 3), np.uint8)
         for number, (folder, scene) in enumerate(scenes):
@@ -128,7 +127,7 @@ def main() -> None:
     parser = build_parser(recipe)
     if recipe.after is not None and not (recipe.run_dir / "checkpoint.pt").exists():
         loop.load_checkpoint(recipe.after / "checkpoint.pt", parser)
-    grid = recipe.encoder.image_size // recipe.encoder.patch_size
+    grid = recipe.encoder.grid
 
     def loss_of(batch: Batch) -> tuple[torch.Tensor, int]:
         with torch.autocast("cpu", torch.bfloat16):
@@ -136,18 +135,15 @@ def main() -> None:
         wanted = collate(list(batch.tables), batch.mirrored, grid, batch.recoloured)
         return loss(reading, wanted), len(batch.pixels) * grid * grid
 
-    progress = loop.run(
+    loop.train(
+        arguments,
         run_dir=recipe.run_dir,
         model=parser,
-        optimizers=loop.build_optimizers(parser, recipe.optimizer),
         recipe=recipe.optimizer,
         batches=SceneBatches(recipe),
         loss_of=loss_of,
-        minutes=arguments.minutes,
-        decay_minutes=arguments.decay_minutes,
         checkpoint_minutes=recipe.checkpoint_minutes,
     )
-    print(f"stopped at step {progress.step}, {progress.tokens:,} patches", flush=True)
 
 
 if __name__ == "__main__":

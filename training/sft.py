@@ -131,7 +131,7 @@ def collate(batch: list[Encoded], pad_id: int) -> tuple[torch.Tensor, torch.Tens
 
 
 def main() -> None:
-    arguments = parse(__doc__)
+    arguments = parse(__doc__, can_show=True)
     recipe = load_recipe(arguments.recipe, SftRecipe)
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(recipe.seed)
@@ -149,7 +149,6 @@ def main() -> None:
     special = [token_id(tokenizer, t) for t in (PAD, BOS, END)]
     model = loop.build_model(base.model, *special)
     loop.load_checkpoint(base.run_dir / "checkpoint.pt", model)
-    optimizers = loop.build_optimizers(model, recipe.optimizer)
 
     def loss_of(batch: list[Encoded]) -> tuple[torch.Tensor, int]:
         ids, counts = collate(batch, encoder.pad_id)
@@ -161,18 +160,15 @@ def main() -> None:
         loss = sliced_cross_entropy(states, model.lm_head.weight, ids[:, 1:].flatten()[places])
         return loss, sum(len(row.ids) for row in batch)
 
-    progress = loop.run(
+    loop.train(
+        arguments,
         run_dir=recipe.run_dir,
         model=model,
-        optimizers=optimizers,
         recipe=recipe.optimizer,
         batches=batches,
         loss_of=loss_of,
-        minutes=arguments.minutes,
-        decay_minutes=arguments.decay_minutes,
         checkpoint_minutes=recipe.checkpoint_minutes,
     )
-    print(f"stopped at step {progress.step}, {progress.tokens:,} tokens", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from training import loop
+from training.arguments import Arguments
 from training.config import ModelShape, Optimizer
 from training.losses import SLICE, sliced_cross_entropy
 
@@ -64,6 +65,23 @@ def test_two_pieces_equal_one_run(tmp_path: Path) -> None:
 
     for name, tensor in whole.items():
         assert torch.equal(tensor, pieces[name]), name
+
+
+def test_a_piece_of_no_time_leaves_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny()
+
+    loop.train(
+        Arguments(tmp_path, tmp_path, minutes=0.0, decay_minutes=None, threads=1, show=False),
+        run_dir=tmp_path,
+        model=model,
+        recipe=RECIPE,
+        batches=Counting(),
+        loss_of=lambda batch: (model(input_ids=batch, labels=batch).loss, batch.numel()),
+        checkpoint_minutes=1.0,
+    )
+
+    assert loop.load_checkpoint(tmp_path / "checkpoint.pt", tiny()).step == 0
+    assert "stopped at step 0" in capsys.readouterr().out
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
