@@ -35,9 +35,9 @@ from training.data.decontaminate import Decontaminator, load_prompts
 from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Conversation
 from training.data.templates import EXACT
-from training.losses import sliced_cross_entropy
+from training.losses import learned_loss
 from training.patches import patches_of
-from training.scene_rows import Asked, Row, SceneEncoder, pack, read_asked, targets
+from training.scene_rows import Asked, Row, SceneEncoder, pack, read_asked
 from training.sft import bucket
 from vision.llava import freshened_rows
 from vision.projector import Projector
@@ -128,9 +128,7 @@ class Speaker(torch.nn.Module):
                 position_ids=packed.positions,
                 use_cache=False,
             ).last_hidden_state
-        places, learned = targets(packed)
-        states = hidden.flatten(0, 1)[places].to(torch.bfloat16)
-        return sliced_cross_entropy(states, self.language.lm_head.weight, learned)
+        return learned_loss(hidden, self.language.lm_head.weight, packed.ids, packed.counts)
 
 
 def seeing_tokenizer(recipe: AlignRecipe) -> PreTrainedTokenizerBase:

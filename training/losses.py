@@ -48,3 +48,22 @@ def sliced_cross_entropy(hidden: torch.Tensor, weight: torch.Tensor, targets: to
     Returns: scalar fp32."""
     loss: torch.Tensor = _SlicedLoss.apply(hidden, weight, targets)  # type: ignore[no-untyped-call]  # torch
     return loss
+
+
+def targets(ids: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where the loss counts: places (N,) in the flattened batch whose next token is learned, and these tokens (N,).
+
+    Args:   ids, counts (how often each token counts): (B, T) int64. The first token of a row is never learned."""
+    width = ids.shape[1] - 1
+    wanted = counts[:, 1:].flatten()  # the state before a token predicts it
+    found = torch.repeat_interleave(torch.arange(len(wanted)), wanted)
+    return found + found // width, ids[:, 1:].flatten()[found]
+
+
+def learned_loss(hidden: torch.Tensor, weight: torch.Tensor, ids: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy, in bf16, of the tokens that are learned.
+
+    Args:   hidden: (B, T, D), the last states; weight: (V, D) fp32, the head's; ids, counts: as `targets` takes them.
+    Returns: scalar fp32."""
+    places, learned = targets(ids, counts)
+    return sliced_cross_entropy(hidden.flatten(0, 1)[places].to(torch.bfloat16), weight, learned)

@@ -148,7 +148,8 @@ class Packed:
 
 
 def pack(rows: Sequence[Row], pad_id: int) -> Packed:
-    """Rows side by side, padded on the right."""
+    """Rows side by side, padded on the right. A branch begins with a token of a person, which never counts: what stands
+    before a counted token predicts it."""
     length = max(map(len, rows))
     ids = torch.full((len(rows), length), pad_id)
     positions, counts = torch.zeros_like(ids), torch.zeros_like(ids)
@@ -165,14 +166,3 @@ def pack(rows: Sequence[Row], pad_id: int) -> Packed:
     same = parts[:, :, None] == parts[:, None, :]
     allowed = (same | (parts[:, None, :] == 0)) & torch.ones(length, length, dtype=torch.bool).tril()
     return Packed(ids, positions, counts, allowed[:, None], [r.picture for r in rows if r.picture is not None])
-
-
-def targets(packed: Packed) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where the loss counts: places (N,) in the flattened batch whose next token is learned, and these tokens (N,).
-
-    A branch begins with a token of a person, which never counts: what stands before a counted token predicts it."""
-    wanted = packed.counts[:, 1:].flatten()
-    places = torch.repeat_interleave(torch.arange(len(wanted)), wanted)
-    learned = packed.ids[:, 1:].flatten()[places]
-    width = packed.ids.shape[1]
-    return places + places // (width - 1), learned

@@ -28,7 +28,7 @@ from training.data.decontaminate import Decontaminator, load_prompts
 from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Conversation
 from training.data.templates import EXACT
-from training.losses import sliced_cross_entropy
+from training.losses import learned_loss
 
 S = TypeVar("S", bound=Sized)
 POOL = 64  # batches are cut from pools of this many batches' worth of rows, sorted by length
@@ -154,11 +154,7 @@ def main() -> None:
         ids, counts = collate(batch, encoder.pad_id)
         with torch.autocast("cpu", torch.bfloat16):
             hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
-        wanted = counts[:, 1:].flatten()  # the state before a token predicts it
-        places = torch.repeat_interleave(torch.arange(len(wanted)), wanted)
-        states = hidden[:, :-1].flatten(0, 1)[places].to(torch.bfloat16)
-        loss = sliced_cross_entropy(states, model.lm_head.weight, ids[:, 1:].flatten()[places])
-        return loss, sum(len(row.ids) for row in batch)
+        return learned_loss(hidden, model.lm_head.weight, ids, counts), sum(len(row.ids) for row in batch)
 
     loop.train(
         arguments,

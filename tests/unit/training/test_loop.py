@@ -12,7 +12,7 @@ from transformers import LlamaForCausalLM
 from training import loop
 from training.arguments import Arguments
 from training.config import ModelShape, Optimizer
-from training.losses import SLICE, sliced_cross_entropy
+from training.losses import SLICE, learned_loss, sliced_cross_entropy, targets
 
 RECIPE = Optimizer(warmup_steps=4)
 
@@ -137,6 +137,29 @@ def test_sliced_loss_and_gradients_equal_the_plain_ones() -> None:
     torch.testing.assert_close(sliced, plain)
     for ours, theirs in zip(sliced_gradients, plain_gradients, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_a_token_is_learned_as_often_as_it_counts_from_the_state_before_it() -> None:
+    ids, counts = torch.tensor([[5, 6, 7], [8, 9, 4]]), torch.tensor([[1, 0, 1], [0, 2, 0]])
+
+    places, learned = targets(ids, counts)
+
+    assert places.tolist() == [1, 3, 3]
+    assert learned.tolist() == [7, 9, 9]
+
+
+def test_loss_of_a_batch_is_the_plain_one_over_what_counts() -> None:
+    torch.manual_seed(0)
+    ids, counts = torch.randint(0, 20, (3, 6)), torch.randint(0, 3, (3, 6))
+    hidden, weight = torch.randn(3, 6, 8).bfloat16(), torch.randn(20, 8).bfloat16().float()
+
+    found = learned_loss(hidden, weight, ids, counts)
+
+    each = torch.nn.functional.cross_entropy(
+        (hidden[:, :-1] @ weight.bfloat16().T).float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
+    )
+    share = counts[:, 1:].flatten()
+    torch.testing.assert_close(found, (each * share).sum() / share.sum())
 
 
 def test_decay_can_be_planned_again_from_where_the_rate_stands() -> None:

@@ -14,7 +14,8 @@ from shared.prompting import prompt_ids
 from training.config import ModelShape
 from training.conversations import Encoded, token_id
 from training.loop import build_model
-from training.scene_rows import Asked, Row, SceneEncoder, pack, targets
+from training.losses import targets
+from training.scene_rows import Asked, Row, SceneEncoder, pack
 from training.tokenizer import train_tokenizer
 from vision.reasoning.tokens import ALL, IMAGE, SCENE, SCENE_END
 from vision.scenes.dataset import make_example
@@ -68,7 +69,7 @@ def test_a_branch_is_computed_as_if_it_stood_alone() -> None:
 def test_what_stands_before_a_target_predicts_it(seeing: PreTrainedTokenizerFast) -> None:
     packed = pack(_rows(seeing, 0), 0)
 
-    places, learned = targets(packed)
+    places, learned = targets(packed.ids, packed.counts)
 
     assert torch.equal(packed.ids.flatten()[places + 1], learned)
     assert int(packed.counts.sum()) == len(places)
