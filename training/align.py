@@ -20,7 +20,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBas
 
 from training import loop
 from training.arguments import parse_stage
+from training.batches import EpochBatches, bucket
 from training.config import AlignRecipe, ParserRecipe, SftRecipe, Stage, load_recipe
 from training.conversations import ConversationEncoder, coloured
 from training.data.decontaminate import Decontaminator, load_prompts
@@ -38,14 +38,13 @@ from training.data.templates import EXACT
 from training.losses import learned_loss
 from training.patches import patches_of
 from training.scene_rows import Asked, Row, SceneEncoder, pack, read_asked
-from training.sft import bucket
 from vision.llava import freshened_rows
 from vision.projector import Projector
 from vision.reasoning.tokens import ALL, IMAGE
 
 
-class AlignBatches:
-    """Batches of an epoch, then of the next: every scene of the stage once, and plain conversations among them."""
+class AlignBatches(EpochBatches[list[Row]]):
+    """Every scene of the stage in turn, and plain conversations among them."""
 
     def __init__(
         self,
@@ -56,21 +55,11 @@ class AlignBatches:
         text: ConversationEncoder,
         chats: dict[str, list[Conversation]],
     ) -> None:
+        super().__init__()
         self._recipe, self._stage, self._asked = recipe, stage, asked
         self._encoder, self._text, self._chats = encoder, text, chats
         self._sft = load_recipe(recipe.conversations, SftRecipe)
         self._decontaminator = Decontaminator(load_prompts())
-        self._epoch, self._place = 0, 0
-        self._batches: list[list[Row]] = []
-
-    def next(self) -> list[Row]:
-        if self._place == len(self._batches):
-            if self._batches:
-                self._epoch, self._place = self._epoch + 1, 0
-            self._batches = self._make(self._epoch)
-        batch = self._batches[self._place]
-        self._place += 1
-        return batch
 
     def _make(self, epoch: int) -> list[list[Row]]:
         """An epoch is a share of the scenes, so that no more rows lie in memory than are soon needed."""
@@ -94,13 +83,6 @@ class AlignBatches:
         rng.shuffle(batches)
         print(f"epoch {epoch}: {len(rows)} rows in {len(batches)} batches", flush=True)
         return batches
-
-    def cursor(self) -> dict[str, Any]:
-        return {"epoch": self._epoch, "place": self._place}
-
-    def seek(self, cursor: dict[str, Any]) -> None:
-        self._epoch, self._place = cursor["epoch"], cursor["place"]
-        self._batches = self._make(self._epoch)
 
 
 class Speaker(torch.nn.Module):

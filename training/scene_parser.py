@@ -27,6 +27,7 @@ from transformers import SiglipVisionConfig
 
 from training import loop
 from training.arguments import parse
+from training.batches import Epochs
 from training.config import ParserRecipe, load_recipe
 from vision.parser.model import SceneParser, loss
 from vision.parser.targets import collate, rows
@@ -46,12 +47,12 @@ class Batch:
     recoloured: list[bool]
 
 
-class SceneBatches:
-    """Pictures and targets in an order made from the epoch's number; everything is read once and kept in memory."""
+class SceneBatches(Epochs[tuple[int, bool, bool]]):
+    """Pictures and targets; everything is read once and kept in memory."""
 
     def __init__(self, recipe: ParserRecipe) -> None:
+        super().__init__()
         self._recipe = recipe
-        self._epoch, self._place = 0, 0
         scenes = [(folder, scene) for folder in recipe.scenes for scene in read_scenes(folder)]
         self._tables = torch.stack([rows(scene, recipe.encoder.grid) for _, scene in scenes])
         size = recipe.encoder.image_size
@@ -59,7 +60,6 @@ class SceneBatches:
         for number, (folder, scene) in enumerate(scenes):
             with Image.open(folder / scene.picture) as picture:
                 self._pixels[number] = as_pixels(picture, size)
-        self._order = self._make(0)
 
     def _make(self, epoch: int) -> list[tuple[int, bool, Recolouring | None]]:
         """Number of the picture, whether it is mirrored, and what is done to its colours."""
@@ -72,11 +72,7 @@ class SceneBatches:
         return order
 
     def next(self) -> Batch:
-        if self._place + self._recipe.pictures_per_step > len(self._order):
-            self._epoch, self._place = self._epoch + 1, 0
-            self._order = self._make(self._epoch)
-        picked = self._order[self._place : self._place + self._recipe.pictures_per_step]
-        self._place += len(picked)
+        picked = self.take(self._recipe.pictures_per_step)
         shown = [self._pixels[n, :, ::-1] if m else self._pixels[n] for n, m, _ in picked]
         return Batch(
             np.stack([p if how is None else how(p, n) for p, (n, _, how) in zip(shown, picked, strict=True)]),
@@ -84,13 +80,6 @@ class SceneBatches:
             [m for _, m, _ in picked],
             [how is not None for _, _, how in picked],
         )
-
-    def cursor(self) -> dict[str, Any]:
-        return {"epoch": self._epoch, "place": self._place}
-
-    def seek(self, cursor: dict[str, Any]) -> None:
-        self._epoch, self._place = cursor["epoch"], cursor["place"]
-        self._order = self._make(self._epoch)
 
 
 def greyed(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:

@@ -13,15 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Sized
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 from transformers import PreTrainedTokenizerFast
 
 from training import loop
 from training.arguments import parse
+from training.batches import EpochBatches, bucket
 from training.config import PretrainRecipe, SftRecipe, load_recipe
 from training.conversations import BOS, END, PAD, ConversationEncoder, Encoded, coloured, token_id
 from training.data.decontaminate import Decontaminator, load_prompts
@@ -30,12 +29,9 @@ from training.data.rows import Conversation
 from training.data.templates import EXACT
 from training.losses import learned_loss
 
-S = TypeVar("S", bound=Sized)
-POOL = 64  # batches are cut from pools of this many batches' worth of rows, sorted by length
 
-
-class EpochBatches:
-    """Batches of an epoch, then of the next; each epoch is made from its number alone."""
+class SftBatches(EpochBatches[list[Encoded]]):
+    """Every conversation of the recipe as often as its weight says."""
 
     def __init__(
         self,
@@ -44,20 +40,9 @@ class EpochBatches:
         chats: dict[str, list[Conversation]],
         decontaminator: Decontaminator,
     ) -> None:
+        super().__init__()
         self._recipe, self._encoder = recipe, encoder
         self._chats, self._decontaminator = chats, decontaminator
-        self._epoch, self._place = 0, 0
-        self._batches: list[list[Encoded]] = []
-
-    def next(self) -> list[Encoded]:
-        if not self._batches:
-            self._batches = self._make(self._epoch)
-        elif self._place == len(self._batches):
-            self._epoch, self._place = self._epoch + 1, 0
-            self._batches = self._make(self._epoch)
-        batch = self._batches[self._place]
-        self._place += 1
-        return batch
 
     def _make(self, epoch: int) -> list[list[Encoded]]:
         rows = epoch_rows(self._recipe, epoch, self._chats, self._decontaminator)
@@ -71,13 +56,6 @@ class EpochBatches:
         random.Random(f"{self._recipe.seed}:{epoch}:batches").shuffle(batches)
         print(f"epoch {epoch}: {len(encoded)} rows in {len(batches)} batches", flush=True)
         return batches
-
-    def cursor(self) -> dict[str, Any]:
-        return {"epoch": self._epoch, "place": self._place}
-
-    def seek(self, cursor: dict[str, Any]) -> None:
-        self._epoch, self._place = cursor["epoch"], cursor["place"]
-        self._batches = self._make(self._epoch)
 
 
 def _log_epoch(run_dir: Path, epoch: int, rows: list[Conversation]) -> None:
@@ -102,23 +80,6 @@ def stress_opening(row: Encoded, tokens: int, weight: int) -> Encoded:
     return Encoded(row.ids, mask)
 
 
-def bucket(rows: list[S], tokens_per_batch: int) -> list[list[S]]:
-    """Rows of like length together, so that a padded batch holds at most `tokens_per_batch`."""
-    average = sum(map(len, rows)) / max(1, len(rows))
-    pool_size = max(1, int(POOL * tokens_per_batch / max(1.0, average)))
-    batches: list[list[S]] = []
-    for start in range(0, len(rows), pool_size):
-        batch: list[S] = []
-        for row in sorted(rows[start : start + pool_size], key=len):
-            if batch and (len(batch) + 1) * len(row) > tokens_per_batch:
-                batches.append(batch)
-                batch = []
-            batch.append(row)
-        if batch:
-            batches.append(batch)
-    return batches
-
-
 def collate(batch: list[Encoded], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Right-padded ids (B, T) int64 and how often the loss counts at each token (B, T) int64."""
     length = max(len(row.ids) for row in batch)
@@ -139,7 +100,7 @@ def main() -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(recipe.tokenizer_dir)
     encoder = ConversationEncoder(tokenizer)
     chats = load_chats(recipe, arguments.data_dir)
-    batches = EpochBatches(recipe, encoder, chats, Decontaminator(load_prompts()))
+    batches = SftBatches(recipe, encoder, chats, Decontaminator(load_prompts()))
     if arguments.show:
         for row in batches.next()[:8]:
             print(coloured(row, tokenizer))

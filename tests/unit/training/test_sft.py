@@ -1,4 +1,4 @@
-"""Batches, joined chats and the rows that are left out."""
+"""Padding, joined chats and the rows that are left out."""
 
 from __future__ import annotations
 
@@ -8,17 +8,7 @@ from training.conversations import Encoded
 from training.data.mixture import is_worth_learning, join_some, vary
 from training.data.rows import single
 from training.data.templates import EXACT
-from training.sft import bucket, collate, stress_opening
-
-
-def test_batches_keep_every_row_and_the_budget() -> None:
-    rng = random.Random(0)
-    rows = [Encoded([1] * n, [0] * n) for n in (rng.randint(5, 60) for _ in range(500))]
-
-    batches = bucket(rows, tokens_per_batch=256)
-
-    assert sorted(len(r.ids) for b in batches for r in b) == sorted(len(r.ids) for r in rows)
-    assert all(len(b) * max(len(r.ids) for r in b) <= 256 for b in batches)
+from training.sft import collate, stress_opening
 
 
 def test_padding_stands_on_the_right_and_never_counts() -> None:
