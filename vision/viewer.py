@@ -137,6 +137,6 @@ class Viewer:
         ]
 
     def _told(self, ids: list[int]) -> Told:
-        thought = thought_in([self._names.get(token_id) for token_id in ids])
+        program = thought_in([self._names.get(token_id) for token_id in ids])
         sentence = self._tokenizer.decode(ids, skip_special_tokens=True).strip()
-        return Told(sentence, thought.program if thought else None)
+        return Told(sentence, program)

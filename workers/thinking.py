@@ -48,11 +48,11 @@ class Thinking:
         if found is None:
             return None
         names = {token_id: name for name, token_id in self.control.items()}
-        thought = thought_in([names.get(token_id) for token_id in token_ids])
-        if thought is None:
+        program = thought_in([names.get(token_id) for token_id in token_ids])
+        if program is None:
             return None
         shown, findings = found
-        used = _used(thought.program, findings.objects)
+        used = _used(program, findings.objects)
         objects = tuple(_marked(thing, findings.size, thing.id in used) for thing in findings.objects)
         picture = PictureEvidence(picture_id=shown.ref.id, objects=objects)
         return Evidence(source="program", pictures=(picture,))

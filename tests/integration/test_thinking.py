@@ -15,10 +15,10 @@ from shared.chat import Message, PictureRef, Role
 from shared.prompting import prompt_ids
 from shared.settings import WorkerSettings
 from tests.engine_runs import events_of, tokens_of
+from tests.picture_lists import read_listing
 from tests.tiny_reader import SIZE, save_tiny_reader
 from vision.reader import SceneReader
 from vision.reasoning.findings import Findings
-from vision.reasoning.listing import read_listing
 from vision.reasoning.tokens import ALL, IMAGE
 from vision.reasoning.trace import read_trace, trace
 from vision.scenes.dataset import make_example

@@ -52,10 +52,10 @@ class Guide:
             self._is_over = not self._results
 
     def _come_to(self) -> list[str]:
-        thought = read_trace(self._thought)
-        if thought is None:
+        program = read_trace(self._thought)
+        if program is None:
             return []
         try:
-            return result_of_last(thought.program, self._objects)
+            return result_of_last(program, self._objects)
         except ProgramError:
             return []

@@ -9,7 +9,6 @@ down too, each as UNKNOWN, so that the whole program is there for the executor, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 
 from vision.reasoning.tokens import (
@@ -36,15 +35,6 @@ _RESULTS = {*NUMBERS, *COUNTS, YES, NO, NOTHING, UNKNOWN, *_REASONS.values(), *W
 _PAIRED = {"most": ("first", "second")}
 _NAMED = {"query": "attribute", "agree": "attribute", "alike": "attribute"}  # the argument's name in the program
 _NAMED |= {"beside": "side", "is_beside": "side", "outermost": "side", "side": "axis"}
-
-
-@dataclass(frozen=True)
-class Thought:
-    """What a model wrote: its program, and the last result of it that is no set (None: nobody can tell)."""
-
-    program: Program
-    value: Value | None
-    used: tuple[int, ...]  # numbers of the objects in its results
 
 
 def trace(program: Program, objects: Sequence[SceneObject]) -> list[str]:
@@ -76,10 +66,9 @@ def _came_to(number: int, values: Sequence[Value], outcome: Outcome) -> list[str
     return [_REASONS[str(outcome.reason)] if number == outcome.failed_step else UNKNOWN]
 
 
-def read_trace(tokens: Sequence[str]) -> Thought | None:
-    """The program in what a model wrote. None: it is not well formed."""
+def read_trace(tokens: Sequence[str]) -> Program | None:
+    """The program in what a model wrote; what its steps came to is passed over. None: it is not well formed."""
     steps: list[Step] = []
-    results: list[list[str]] = []
     place = 0
     try:
         while place < len(tokens):
@@ -88,28 +77,24 @@ def read_trace(tokens: Sequence[str]) -> Thought | None:
                 return None
             place += 1
             given: list[str] = []
-            result: list[str] = []
             if operation != "all":
                 while tokens[place] != IS:
                     given.append(tokens[place])
                     place += 1
                 place += 1
+                result: list[str] = []
                 while place < len(tokens) and _goes_on(tokens[place], result):
                     result.append(tokens[place])
                     place += 1
             steps.append(_step(operation, given, len(steps)))
-            results.append(result)
     except (IndexError, KeyError, ValueError):
         return None
-    if not steps:
-        return None
-    used = sorted({NUMBERS.index(t) + 1 for result in results for t in result if t in NUMBERS})
-    return Thought(tuple(steps), _value(results[-1]), tuple(used))
+    return tuple(steps) or None
 
 
-def thought_in(answer: Sequence[str | None]) -> Thought | None:
-    """What an answer begins with: its tokens by name, None for one that is no control token. A list of objects that
-    the model wrote first is passed over."""
+def thought_in(answer: Sequence[str | None]) -> Program | None:
+    """The program that an answer begins with. `answer`: its tokens by name, None for one that is no control token.
+    A list of objects that the model wrote first is passed over."""
     thought = list(takewhile(lambda token: token is not None, answer))
     if SCENE_END in thought:
         thought = thought[thought.index(SCENE_END) + 1 :]
@@ -160,16 +145,3 @@ def _step(operation: str, given: Sequence[str], number: int) -> Step:
     if words:
         raise ValueError(f"{operation} takes no words")
     return Step(operation, of, {"property": ""} if operation == "unseen" else {})
-
-
-def _value(result: Sequence[str]) -> Value | None:
-    if len(result) != 1:
-        return None
-    (token,) = result
-    if token in COUNTS:
-        return COUNTS.index(token)
-    if token in (YES, NO):
-        return token == YES
-    if token in WORDS:
-        return token[2:-2]
-    return None

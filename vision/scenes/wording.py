@@ -41,11 +41,6 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return _SLOT.sub(replace, template)
 
 
-def slots_of(template: str) -> set[str]:
-    """Names of the slots in a template."""
-    return {match[1] for match in _SLOT.finditer(template)}
-
-
 @lru_cache(maxsize=1)
 def asking() -> dict[str, dict[str, list[str]]]:
     """Group -> pool -> templates of questions and of links between references."""

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from tests.picture_lists import placed, read_listing
 from vision.reasoning.describing import described, object_name
-from vision.reasoning.listing import from_left, listing, numbered, placed, read_listing
-from vision.reasoning.tokens import ALL, NUMBERS, SCENE, SCENE_END
+from vision.reasoning.listing import from_left, listing, numbered
+from vision.reasoning.tokens import ALL, COUNTS, IS, NO, NUMBERS, SCENE, SCENE_END, WORDS, YES
 from vision.reasoning.trace import read_trace, trace
 from vision.scenes.dataset import SPLITS, Example, Split
 from vision.scenes.hearing import heard
-from vision.scenes.programs import Program, Step, execute
+from vision.scenes.programs import Program, Step, Value, execute
 
 
 def _without_words(program: Program) -> list[Step]:
     """What is hidden has no token of its own."""
     return [replace(s, args={"property": ""}) if s.op == "unseen" else s for s in program]
+
+
+def _came_to(tokens: Sequence[str]) -> Value | None:
+    """What the last step of a thought came to; None where nobody can tell."""
+    (result,) = tokens[len(tokens) - list(reversed(tokens)).index(IS) :]
+    if result in COUNTS:
+        return COUNTS.index(result)
+    if result in (YES, NO):
+        return result == YES
+    return result[2:-2] if result in WORDS else None
 
 
 def test_no_control_token_is_there_twice() -> None:
@@ -39,10 +51,11 @@ def test_a_thought_is_read_as_it_was_written(by_split: dict[Split, list[Example]
     for example in by_split[split]:
         things = numbered(from_left(example.scene.objects))
         for question in example.questions:
-            thought = read_trace(trace(question.program, things))
-            assert thought is not None
-            assert list(thought.program) == _without_words(question.program)
-            assert thought.value == execute(question.program, things).value
+            written = trace(question.program, things)
+            program = read_trace(written)
+            assert program is not None
+            assert list(program) == _without_words(question.program)
+            assert _came_to(written) == execute(question.program, things).value
 
 
 def test_a_list_that_breaks_off_is_none(by_split: dict[Split, list[Example]]) -> None:
@@ -63,8 +76,8 @@ def test_whatever_a_model_writes_is_read_or_refused(by_split: dict[Split, list[E
     for place in range(len(written)):
         read += [read_trace([*written[:place], token, *written[place + 1 :]]) for token in ALL[::3]]
 
-    assert any(thought is None for thought in read)
-    assert all(thought is None or all(step.op for step in thought.program) for thought in read)
+    assert any(program is None for program in read)
+    assert all(program is None or all(step.op for step in program) for program in read)
 
 
 def test_objects_are_numbered_from_the_left(by_split: dict[Split, list[Example]]) -> None:
