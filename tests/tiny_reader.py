@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, SiglipImageProcessorPil, SiglipVisionConfig
+from transformers import LlamaConfig, LlamaForCausalLM, SiglipVisionConfig
 
 from tests.tiny_models import tiny_tokenizer
 from vision.llava import freshened_rows, join
 from vision.parser.model import SceneParser
+from vision.pixels import image_processor
 from vision.reader import save_head
 from vision.reasoning.tokens import ALL, GRID, IMAGE
 
@@ -33,9 +34,7 @@ def save_tiny_reader(directory: Path) -> Path:
     )
     with torch.no_grad():
         parser.head.out.bias.view(-1, parser.head.out.bias.numel() // 2)[:, 0] += 3  # of presence
-    images = SiglipImageProcessorPil(
-        size={"height": SIZE, "width": SIZE}, resample=2, image_mean=[0.5] * 3, image_std=[0.5] * 3
-    )
+    images = image_processor(SIZE)
     model, processor = join(parser.encoder, language, tokenizer, images, IMAGE)
     model.save_pretrained(directory)
     processor.save_pretrained(directory)

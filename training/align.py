@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -137,13 +137,10 @@ def load_latest(recipe: AlignRecipe, speaker: Speaker, before: str | None) -> No
         loop.load_checkpoint(recipe.run_dir / before / "checkpoint.pt", speaker)
 
 
-def all_asked(folders: Sequence[Path]) -> list[Asked]:
-    """The scenes of all folders; pictures are numbered through."""
-    found: list[Asked] = []
-    for folder in folders:
-        start = len(found)
-        found += [Asked(a.scene, a.questions, start + (a.picture or 0)) for a in read_asked(folder)]
-    return found
+def all_asked(recipe: AlignRecipe, stage: Stage) -> list[Asked]:
+    """The scenes of all folders, their pictures numbered through if they are shown."""
+    found = (asked for folder in recipe.scenes for asked in read_asked(folder))
+    return [replace(asked, picture=number if stage.pictures else None) for number, asked in enumerate(found)]
 
 
 def main() -> None:
@@ -153,9 +150,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(recipe.seed)
     tokenizer = seeing_tokenizer(recipe)
-    asked = all_asked(recipe.scenes)
-    if not stage.pictures:
-        asked = [Asked(a.scene, a.questions) for a in asked]
+    asked = all_asked(recipe, stage)
     encoder = SceneEncoder(tokenizer, load_recipe(recipe.parser, ParserRecipe).encoder.grid ** 2)
     text = ConversationEncoder(tokenizer)
     chats = load_chats(load_recipe(recipe.conversations, SftRecipe), arguments.data_dir)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, SiglipImageProcessorPil
+from transformers import GenerationConfig
 
 from training import loop
 from training.align import Speaker, build_speaker, seeing_tokenizer
@@ -22,6 +22,7 @@ from training.config import AlignRecipe, ParserRecipe, load_recipe
 from training.export import MANIFEST, digest, publish, round_weights, sha256
 from training.patches import load_parser
 from vision.llava import join
+from vision.pixels import image_processor
 from vision.reader import save_head
 from vision.reasoning.tokens import IMAGE
 
@@ -66,10 +67,7 @@ def write(recipe: AlignRecipe, stage: str, folder: Path) -> dict[str, Any]:
     speaker: Speaker = build_speaker(recipe, tokenizer)
     runs = {stage: loop.load_checkpoint(recipe.run_dir / stage / "checkpoint.pt", speaker)}
     runs["parser"] = loop.load_checkpoint(parser_recipe.run_dir / "checkpoint.pt", parser)
-    size = parser_recipe.encoder.image_size
-    images = SiglipImageProcessorPil(
-        size={"height": size, "width": size}, resample=2, image_mean=[0.5] * 3, image_std=[0.5] * 3
-    )
+    images = image_processor(parser_recipe.encoder.image_size)
     model, processor = join(parser.encoder, speaker.language, tokenizer, images, IMAGE)
     model.model.multi_modal_projector.load_state_dict(speaker.projector.state_dict())
     model.generation_config = GenerationConfig.from_pretrained(recipe.language_model)

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from training import loop
 from training.config import AlignRecipe, ParserRecipe, load_recipe
-from training.scene_parser import build_parser, read_scenes
+from training.scene_parser import build_parser
 from vision.parser.model import SceneParser
-from vision.pixels import as_pixels, normalised
+from vision.pixels import normalised, read_pixels
+from vision.scenes.dataset import read_scenes
 
 _AT_ONCE = 128  # pictures
 
@@ -50,12 +50,9 @@ def _write(recipe: AlignRecipe, parser_recipe: ParserRecipe, path: Path) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     values = np.lib.format.open_memmap(path, "w+", np.float16, (len(pictures), shape.grid**2, shape.hidden_size))
     for start in range(0, len(pictures), _AT_ONCE):
-        part = []
-        for name in pictures[start : start + _AT_ONCE]:
-            with Image.open(name) as picture:
-                part.append(as_pixels(picture, shape.image_size))
+        part = read_pixels(pictures[start : start + _AT_ONCE], shape.image_size)
         with torch.autocast("cpu", torch.bfloat16):
-            seen = parser.patches(normalised(np.stack(part)))
+            seen = parser.patches(normalised(part))
         values[start : start + len(part)] = seen.float().numpy()
         if start % (_AT_ONCE * 20) == 0:
             print(f"looked at {start + len(part)} of {len(pictures)} pictures", flush=True)

@@ -12,17 +12,14 @@ How to run:
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from transformers import SiglipVisionConfig
 
 from training import loop
@@ -31,8 +28,8 @@ from training.batches import Epochs
 from training.config import ParserRecipe, load_recipe
 from vision.parser.model import SceneParser, loss
 from vision.parser.targets import collate, rows
-from vision.pixels import as_pixels, normalised
-from vision.scenes.scene import Scene
+from vision.pixels import normalised, read_pixels
+from vision.scenes.dataset import read_scenes
 
 Recolouring = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]  # pixels (S, S, 3) and a seed
 
@@ -47,7 +44,7 @@ class Batch:
     recoloured: list[bool]
 
 
-class SceneBatches(Epochs[tuple[int, bool, bool]]):
+class SceneBatches(Epochs[tuple[int, bool, Recolouring | None]]):
     """Pictures and targets; everything is read once and kept in memory."""
 
     def __init__(self, recipe: ParserRecipe) -> None:
@@ -55,17 +52,14 @@ class SceneBatches(Epochs[tuple[int, bool, bool]]):
         self._recipe = recipe
         scenes = [(folder, scene) for folder in recipe.scenes for scene in read_scenes(folder)]
         self._tables = torch.stack([rows(scene, recipe.encoder.grid) for _, scene in scenes])
-        size = recipe.encoder.image_size
-        self._pixels = np.empty((len(scenes), size, size, 3), np.uint8)
-        for number, (folder, scene) in enumerate(scenes):
-            with Image.open(folder / scene.picture) as picture:
-                self._pixels[number] = as_pixels(picture, size)
+        paths = [folder / scene.picture for folder, scene in scenes]
+        self._pixels = read_pixels(paths, recipe.encoder.image_size)
 
     def _make(self, epoch: int) -> list[tuple[int, bool, Recolouring | None]]:
         """Number of the picture, whether it is mirrored, and what is done to its colours."""
         rng = random.Random(f"{self._recipe.seed}:{epoch}")
         shares = self._recipe.grey_share, self._recipe.turned_share
-        kinds = (greyed, turned, None)
+        kinds: tuple[Recolouring | None, ...] = (greyed, turned, None)
         weights = (*shares, 1 - sum(shares))
         order = [(n, rng.random() < 0.5, rng.choices(kinds, weights)[0]) for n in range(len(self._pixels))]
         rng.shuffle(order)
@@ -93,13 +87,8 @@ def turned(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
     across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
     matrix = np.eye(3) * np.cos(angle) + (1 - np.cos(angle)) / 3 + across * np.sin(angle)
-    return (pixels @ matrix.T).clip(0, 255).astype(np.uint8)
-
-
-def read_scenes(folder: Path) -> list[Scene]:
-    """The rows of a folder's scenes.jsonl."""
-    with (folder / "scenes.jsonl").open(encoding="utf-8") as file:
-        return [Scene.from_json(json.loads(line)) for line in file]
+    seen: NDArray[np.uint8] = (pixels @ matrix.T).clip(0, 255).astype(np.uint8)
+    return seen
 
 
 def build_parser(recipe: ParserRecipe) -> SceneParser:

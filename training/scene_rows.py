@@ -7,7 +7,6 @@ a conversation that asks just this would be, at a fraction of the cost. A plain 
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from vision.reasoning.describing import described
 from vision.reasoning.listing import from_left, listing, numbered
 from vision.reasoning.tokens import ALL, IMAGE
 from vision.reasoning.trace import trace
+from vision.scenes.dataset import read_questions, read_scenes
 from vision.scenes.questions import Question
 from vision.scenes.scene import Scene
 
@@ -57,14 +57,10 @@ class Row:
 def read_asked(folder: Path) -> Iterator[Asked]:
     """The scenes of a folder with their questions, in order."""
     questions: dict[str, list[Question]] = {}
-    with (folder / "questions.jsonl").open(encoding="utf-8") as file:
-        for line in file:
-            question = Question.from_json(json.loads(line))
-            questions.setdefault(question.scene, []).append(question)
-    with (folder / "scenes.jsonl").open(encoding="utf-8") as file:
-        for number, line in enumerate(file):
-            scene = Scene.from_json(json.loads(line))
-            yield Asked(scene, tuple(questions.get(scene.id, ())), number)
+    for question in read_questions(folder):
+        questions.setdefault(question.scene, []).append(question)
+    for scene in read_scenes(folder):
+        yield Asked(scene, tuple(questions.get(scene.id, ())))
 
 
 class SceneEncoder:

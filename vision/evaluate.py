@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from vision.scenes.dataset import SPLITS, make_example
+from vision.scenes.dataset import SPLITS, make_example, read_questions
 from vision.scenes.hearing import heard
 from vision.scenes.programs import Program, ProgramError, execute
 from vision.scenes.questions import Question
@@ -70,12 +70,10 @@ def own(seed: int, scenes: int, split: str, size: int) -> Iterator[Asked]:
 
 
 def others(folder: Path) -> Iterator[Asked]:
-    """A folder with questions.jsonl. Raises: OSError, KeyError, TypeError: it is not in the documented schema."""
+    """A folder with questions.jsonl. Raises: OSError, KeyError, TypeError, ValueError: it is not in the schema."""
     by_picture: dict[str, list[Question]] = defaultdict(list)
-    with (folder / "questions.jsonl").open(encoding="utf-8") as file:
-        for line in file:
-            question = Question.from_json(json.loads(line))
-            by_picture[question.picture].append(question)
+    for question in read_questions(folder):
+        by_picture[question.picture].append(question)
     for name, questions in by_picture.items():
         with Image.open(folder / name) as picture:
             yield Asked(picture.convert("RGB"), tuple(questions))

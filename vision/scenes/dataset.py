@@ -1,4 +1,4 @@
-"""Write a data set: pictures, `scenes.jsonl`, `questions.jsonl`. A scene depends on (seed, split, index) alone.
+"""Write and read a data set: pictures, `scenes.jsonl`, `questions.jsonl`. A scene depends on (seed, split, index).
 
 | split | objects | wordings |
 |---|---|---|
@@ -92,6 +92,22 @@ def write(directory: Path, made: Iterator[Example]) -> Iterator[Example]:
             scenes.write(_line(example.scene.to_json()))
             questions.writelines(_line(question.to_json()) for question in example.questions)
             yield example
+
+
+def read_scenes(directory: Path) -> Iterator[Scene]:
+    """Its scenes in order. Raises: OSError, KeyError, TypeError, ValueError: it is not in the documented schema."""
+    return map(Scene.from_json, _rows(directory / "scenes.jsonl"))
+
+
+def read_questions(directory: Path) -> Iterator[Question]:
+    """Its questions in order. Raises: OSError, KeyError, TypeError, ValueError: it is not in the documented schema."""
+    return map(Question.from_json, _rows(directory / "questions.jsonl"))
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
 
 
 def _line(row: dict[str, Any]) -> str:

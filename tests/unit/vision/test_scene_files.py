@@ -14,10 +14,9 @@ from PIL import Image
 import vision.scenes
 from vision.scenes.__main__ import main
 from vision.scenes.contact_sheet import contact_page
-from vision.scenes.dataset import Example, Split, examples, make_example, write
+from vision.scenes.dataset import Example, Split, examples, make_example, read_questions, read_scenes, write
 from vision.scenes.drafts import FAMILIES
 from vision.scenes.programs import OPERATIONS, execute
-from vision.scenes.questions import Question
 from vision.scenes.report import FEWEST_JUDGED, MAX_MAJORITY, Report
 from vision.scenes.scene import Scene
 from vision.scenes.vocabulary import CANNOT_TELL, VALUES
@@ -84,12 +83,11 @@ def test_schemas_and_code_know_the_same_words() -> None:
 
 
 def test_rows_read_back_to_the_same_values_and_answers(written: Path) -> None:
-    scenes = {row["id"]: Scene.from_json(row) for row in rows(written / "scenes.jsonl")}
+    scenes = {scene.id: scene for scene in read_scenes(written)}
 
     for row in rows(written / "scenes.jsonl"):
         assert json.loads(json.dumps(scenes[row["id"]].to_json())) == row
-    for row in rows(written / "questions.jsonl"):
-        question = Question.from_json(row)
+    for row, question in zip(rows(written / "questions.jsonl"), read_questions(written), strict=True):
         assert json.loads(json.dumps(question.to_json())) == row
         assert execute(question.program, scenes[question.scene].objects).answer == question.answer
 
