@@ -18,7 +18,7 @@ How to run:
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -66,23 +66,32 @@ class AlignBatches(EpochBatches[list[Row]]):
         rng = random.Random(f"{self._recipe.seed}:{self._stage.name}:{epoch}")
         talk = epoch_rows(self._sft, self._recipe.seed % 1000 + epoch, self._chats, self._decontaminator)
         small = [(row.turns[0][1], row.turns[1][1]) for row in talk if len(row.turns) == 2]
-        share = self._recipe.scenes_per_epoch
-        start = epoch * share % len(self._asked)
-        picked = (*self._asked[start:], *self._asked[:start])[:share]
+        count = self._recipe.scenes_per_epoch
+        start = epoch * count % len(self._asked)
+        picked = (*self._asked[start:], *self._asked[:start])[:count]
         rows = [self._encoder.row(asked, rng, small) for asked in picked]
-        tokens = sum(map(len, rows)) * self._stage.conversation_share / (1 - self._stage.conversation_share)
-        for row in talk:
-            if tokens <= 0:
-                break
-            encoded = self._text.encode(list(row.turns), None if row.label == EXACT else rng)
-            if len(encoded.ids) <= self._sft.max_tokens:
-                rows.append(Row(encoded))
-                tokens -= len(encoded.ids)
+        share = self._stage.conversation_share
+        rows += self._talk(talk, sum(map(len, rows)) * share / (1 - share), rng)
         rng.shuffle(rows)
         batches = bucket(rows, self._recipe.tokens_per_batch)
         rng.shuffle(batches)
         print(f"epoch {epoch}: {len(rows)} rows in {len(batches)} batches", flush=True)
         return batches
+
+    def _talk(self, talk: Sequence[Conversation], tokens: float, rng: random.Random) -> Iterator[Row]:
+        """So many tokens of plain conversations, which begin again where there are too few."""
+        left = tokens
+        while left > 0:
+            before = left
+            for row in talk:
+                encoded = self._text.encode(list(row.turns), None if row.label == EXACT else rng)
+                if len(encoded.ids) <= self._sft.max_tokens:
+                    yield Row(encoded)
+                    left -= len(encoded.ids)
+                if left <= 0:
+                    break
+            if left == before:
+                raise ValueError(f"no conversation of {self._recipe.conversations} fits into a row")
 
 
 class Speaker(torch.nn.Module):

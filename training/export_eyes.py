@@ -2,7 +2,7 @@
 and a manifest that says where all came from. The folder appears whole or not at all.
 
 How to run:
-    python -m training.export_eyes training/recipes/reference_eyes.yaml [--stage answer] [--out DIR]
+    python -m training.export_eyes training/recipes/reference_eyes.yaml [--stage reason|describe|answer] --out DIR
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,27 @@ CHAT_TEMPLATE = (
 )
 
 
+def checkpoint(recipe: AlignRecipe, stage: str) -> Path:
+    """Where a stage keeps what it has learned."""
+    return recipe.run_dir / stage / "checkpoint.pt"
+
+
+def chosen_stages(recipe: AlignRecipe, name: str | None) -> list[str]:
+    """The stages that made the weights, the published one last: it is `name`, or the last that has a checkpoint.
+
+    Raises: ValueError: there is no such stage, or no checkpoint."""
+    trained = [stage.name for stage in recipe.stages if checkpoint(recipe, stage.name).exists()]
+    chosen = recipe.stage(name).name if name else trained[-1] if trained else None
+    if chosen not in trained:
+        raise ValueError(f"no checkpoint of {name or 'any stage'} in {recipe.run_dir}")
+    found: list[str] = []
+    before: str | None = chosen
+    while before is not None:
+        found.append(before)
+        before = recipe.stage(before).after
+    return [each for each in reversed(found) if each in trained]
+
+
 def manifest(folder: Path, recipe: AlignRecipe, parser: ParserRecipe, runs: dict[str, loop.Progress]) -> dict[str, Any]:
     """Everything a reader needs to know where the weights came from."""
     base = json.loads((recipe.language_model / MANIFEST).read_text(encoding="utf-8"))
@@ -58,14 +80,15 @@ def manifest(folder: Path, recipe: AlignRecipe, parser: ParserRecipe, runs: dict
     }
 
 
-def write(recipe: AlignRecipe, stage: str, folder: Path) -> dict[str, Any]:
-    """Put the model together and write it into a folder that does not exist yet. Returns its manifest."""
+def write(recipe: AlignRecipe, stages: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Put the model together as the last of its stages left it, and write it into a folder that does not exist yet.
+    Returns its manifest."""
     parser_recipe = load_recipe(recipe.parser, ParserRecipe)
     parser = load_parser(parser_recipe)
     tokenizer = seeing_tokenizer(recipe)
     tokenizer.chat_template = CHAT_TEMPLATE
     speaker: Speaker = build_speaker(recipe, tokenizer)
-    runs = {stage: loop.load_checkpoint(recipe.run_dir / stage / "checkpoint.pt", speaker)}
+    runs = {stage: loop.load_checkpoint(checkpoint(recipe, stage), speaker) for stage in stages}
     runs["parser"] = loop.load_checkpoint(parser_recipe.run_dir / "checkpoint.pt", parser)
     images = image_processor(parser_recipe.encoder.image_size)
     model, processor = join(parser.encoder, speaker.language, tokenizer, images, IMAGE)
@@ -84,13 +107,17 @@ def write(recipe: AlignRecipe, stage: str, folder: Path) -> dict[str, Any]:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("recipe", type=Path)
-    arguments.add_argument("--stage", default="answer", help="whose last checkpoint is published")
+    arguments.add_argument("--stage", help="whose last checkpoint is published; else the last that has one")
     arguments.add_argument("--out", type=Path, required=True)
     found = arguments.parse_args()
     recipe = load_recipe(found.recipe, AlignRecipe)
+    try:
+        stages = chosen_stages(recipe, found.stage)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     fresh = found.out.with_name(found.out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    publish(fresh, found.out, write(recipe, found.stage, fresh))
+    publish(fresh, found.out, write(recipe, stages, fresh))
 
 
 if __name__ == "__main__":
