@@ -90,7 +90,11 @@ def parse(text: str) -> list[Token]:
 
 class _Renderer(RendererHTML):
     def link_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        tokens[index].attrSet("target", "_blank")
+        token = tokens[index]
+        if token.attrGet("href"):
+            token.attrSet("target", "_blank")
+        else:
+            del token.attrs["href"]  # `[words]()` leads nowhere, not to this page once more
         return str(self.renderToken(tokens, index, options, env))
 
     def image(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:

@@ -144,6 +144,11 @@ def test_no_attack_becomes_markup(attack: str) -> None:
     _assert_harmless(render(f"- {attack}\n\n> {attack}\n\n| {attack} |\n|---|\n| {attack} |"))
 
 
+@pytest.mark.parametrize("text", ["[말]()", "[]()", "[말](<>)"])
+def test_a_link_without_an_address_leads_nowhere(text: str) -> None:
+    assert "href" not in render(text)
+
+
 @given(
     st.lists(st.sampled_from([*_ATTACKS, "**", "`", "[", "](", ")", "\n", "\n\n", "가", "<", ">", "&", '"', "|"])).map(
         "".join
