@@ -20,27 +20,13 @@ from transformers import GenerationConfig
 from training import loop
 from training.align import Speaker, build_speaker, seeing_tokenizer
 from training.config import AlignRecipe, ParserRecipe, load_recipe
+from training.conversations import CHAT_TEMPLATE
 from training.export import MANIFEST, digest, publish, round_weights, sha256
 from training.patches import load_parser
-from vision.llava import join
+from vision.llava import join, template_with_pictures
 from vision.pixels import image_processor
 from vision.reader import save_head
 from vision.reasoning.tokens import IMAGE
-
-# The template of training/conversations.py, where a turn may also be a list of texts and pictures.
-CHAT_TEMPLATE = (
-    "{%- macro said(content) -%}{% if content is string %}{{ content }}{% else %}{% for part in content %}"
-    "{% if part['type'] == 'image' %}{{ '" + IMAGE + "' }}{% else %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}{% endif %}{%- endmacro -%}"
-    "{{ '<|bos|>' }}{% for message in messages %}"
-    "{% if message['role'] not in ['system', 'user', 'assistant'] %}"
-    "{{ raise_exception('unknown role: ' + message['role']) }}{% endif %}"
-    "{{ '<|' + message['role'] + '|>' }}"
-    "{% if message['role'] == 'assistant' %}"
-    "{% generation %}{{ said(message['content']) + '<|end|>' }}{% endgeneration %}"
-    "{% else %}{{ said(message['content']) + '<|end|>' }}{% endif %}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
 
 
 def checkpoint(recipe: AlignRecipe, stage: str) -> Path:
@@ -86,7 +72,7 @@ def write(recipe: AlignRecipe, stages: Sequence[str], folder: Path) -> dict[str,
     parser_recipe = load_recipe(recipe.parser, ParserRecipe)
     parser = load_parser(parser_recipe)
     tokenizer = seeing_tokenizer(recipe)
-    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.chat_template = template_with_pictures(CHAT_TEMPLATE, IMAGE)
     speaker: Speaker = build_speaker(recipe, tokenizer)
     runs = {stage: loop.load_checkpoint(checkpoint(recipe, stage), speaker) for stage in stages}
     runs["parser"] = loop.load_checkpoint(parser_recipe.run_dir / "checkpoint.pt", parser)

@@ -44,7 +44,7 @@ class Batch:
     recoloured: list[bool]
 
 
-class SceneBatches(Epochs[tuple[int, bool, Recolouring | None]]):
+class SceneBatches(Epochs[tuple[int, bool, Recolouring | None, int]]):
     """Pictures and targets; everything is read once and kept in memory."""
 
     def __init__(self, recipe: ParserRecipe) -> None:
@@ -55,24 +55,27 @@ class SceneBatches(Epochs[tuple[int, bool, Recolouring | None]]):
         paths = [folder / scene.picture for folder, scene in scenes]
         self._pixels = read_pixels(paths, recipe.encoder.image_size)
 
-    def _make(self, epoch: int) -> list[tuple[int, bool, Recolouring | None]]:
-        """Number of the picture, whether it is mirrored, and what is done to its colours."""
+    def _make(self, epoch: int) -> list[tuple[int, bool, Recolouring | None, int]]:
+        """Number of the picture, whether it is mirrored, and what is done to its colours, by which seed."""
         rng = random.Random(f"{self._recipe.seed}:{epoch}")
         shares = self._recipe.grey_share, self._recipe.turned_share
         kinds: tuple[Recolouring | None, ...] = (greyed, turned, None)
         weights = (*shares, 1 - sum(shares))
-        order = [(n, rng.random() < 0.5, rng.choices(kinds, weights)[0]) for n in range(len(self._pixels))]
+        order = [
+            (n, rng.random() < 0.5, rng.choices(kinds, weights)[0], rng.getrandbits(32))
+            for n in range(len(self._pixels))
+        ]
         rng.shuffle(order)
         return order
 
     def next(self) -> Batch:
         picked = self.take(self._recipe.pictures_per_step)
-        shown = [self._pixels[n, :, ::-1] if m else self._pixels[n] for n, m, _ in picked]
+        shown = [self._pixels[n, :, ::-1] if m else self._pixels[n] for n, m, _, _ in picked]
         return Batch(
-            np.stack([p if how is None else how(p, n) for p, (n, _, how) in zip(shown, picked, strict=True)]),
-            self._tables[[n for n, _, _ in picked]],
-            [m for _, m, _ in picked],
-            [how is not None for _, _, how in picked],
+            np.stack([how(p, seed) if how else p for p, (_, _, how, seed) in zip(shown, picked, strict=True)]),
+            self._tables[[n for n, _, _, _ in picked]],
+            [m for _, m, _, _ in picked],
+            [how is not None for _, _, how, _ in picked],
         )
 
 
