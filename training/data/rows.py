@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 Turn = tuple[str, str]  # (role, content)
 
@@ -16,12 +17,23 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Vote:
+    """What a person thought of the last answer."""
+
+    value: Literal["up", "down"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Conversation:
-    """Turns of user and assistant, in order, the user first."""
+    """Turns of user and assistant, in order, the user first; data of others may open with a system turn."""
 
     source: str
     turns: tuple[Turn, ...]
     label: str = ""  # a source's own kind of row, where it has one
+    id: str = ""  # the row's own, where it has one
+    pictures: tuple[str, ...] = ()  # as the row names them; they stand before the first question
+    vote: Vote | None = None
 
     @property
     def text(self) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from shared.settings import load_settings
 from training.config import ModelShape
 from training.conversations import ConversationEncoder
 from training.loop import build_model
@@ -17,6 +20,15 @@ TEXTS = ["안녕하세요. 오늘 날씨가 좋네요.", "사과 3개와 배 4�
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(iter(TEXTS), vocab_size=300)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The Korean data folder, for tests marked `data`."""
+    found = load_settings().data_dir
+    if not (found / "README.md").is_file():
+        pytest.skip(f"no data folder at {found}: set NUNMAL_DATA_DIR")
+    return found
 
 
 @pytest.fixture(scope="session")
