@@ -1,5 +1,5 @@
 """The command `nunmal`: up (everything in one process), web, worker, fleet (several workers); and beside a running
-service: dead (failed answers), users, keys, audit.
+service: dead (failed answers), users, keys, audit; and train, which tunes a model offline.
 
 Exit codes: 0 ended as asked, 1 refused or a service it needs is away, 2 it was set up wrongly. One line says why.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -32,7 +33,12 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, beyond = parser.parse_known_args(arguments)
+    if options.command == "train":
+        return _train(beyond)
+    if beyond:
+        parser.error(f"unrecognized arguments: {' '.join(beyond)}")
     try:
         web = {name: value for name in ("host", "port") if (value := getattr(options, name, None)) is not None}
         worker = {"device": "cuda"} if getattr(options, "gpu", None) is not None else {}
@@ -47,6 +53,14 @@ def run(arguments: list[str]) -> int:
             raise
         return _explain(next(_leaves(ours)))
     return 0
+
+
+def _train(arguments: list[str]) -> int:
+    """A process of its own, with its own options: training is another room, and may be installed without the others."""
+    try:
+        return subprocess.run([sys.executable, "-m", "training.tune", *arguments]).returncode  # noqa: S603
+    except KeyboardInterrupt:  # the terminal interrupts both; training has said what there was to say
+        return 130
 
 
 def _explain(error: NunmalError) -> int:
@@ -173,6 +187,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_keys(commands.add_parser("keys", help="API keys: make, list, revoke"))
     _add_audit(commands.add_parser("audit", help="who did what; whether the records are still what was written"))
+    commands.add_parser(
+        "train", add_help=False, help="tune a model by a recipe; `nunmal train --help` has its own options"
+    )
     for command in (up, web):
         command.add_argument("--host", help="address to serve on (NUNMAL_WEB__HOST)")
         command.add_argument("--port", type=int, help="port to serve on, 0 for a free one (NUNMAL_WEB__PORT)")

@@ -16,12 +16,12 @@ import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from shared.errors import ConfigError
+from shared.model_digest import served_digest
 from tests.engine_runs import events_of, serving, tokens_of
 from tests.greedy import assert_greedy
 from tests.tiny_models import VOCABULARY, save_tiny_model, tiny_model, tiny_tokenizer
 from workers.engine import numerics
 from workers.engine.base import Request
-from workers.engine.facts import served_digest
 from workers.engine.model_loader import LoadedModel, load
 from workers.engine.quantised import fit_to_cpu, quantisation
 from workers.engine.transformers_engine import TransformersEngine

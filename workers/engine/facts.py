@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 
@@ -35,9 +34,3 @@ class AdapterFacts:
     base_digest: str
     numerics: str  # of the base it was trained on, which are this worker's
     size_bytes: int  # in the model's memory
-
-
-def served_digest(files: str, numerics: str) -> str:
-    """Of a model whose files have this digest: the same digest promises the same tokens, and quantised weights give
-    others."""
-    return files if numerics == "none" else hashlib.sha256(f"{files} {numerics}".encode()).hexdigest()

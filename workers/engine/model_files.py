@@ -5,7 +5,6 @@ Only safetensors weights and plain JSON or text beside them are ever opened; cod
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,12 @@ from transformers import (
 )
 
 from shared.errors import ModelError
+from shared.model_digest import DIGESTED, TEXT_DIGESTED
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-_TEXT_DIGESTED = ("config.json", "tokenizer*", "special_tokens_map.json", "vocab.*", "merges.txt", "*.jinja")
-_DIGESTED = ("*.safetensors", *_TEXT_DIGESTED, "*processor_config.json")  # the last: how pictures are prepared
 _UNDIGESTED = ("generation_config.json", "added_tokens.json")
-_DOWNLOADED = (*_DIGESTED, *_UNDIGESTED, "*.safetensors.index.json")
-WITHOUT_WEIGHTS = (*_TEXT_DIGESTED, *_UNDIGESTED)  # of a model that another server runs
-_BLOCK_BYTES = 1 << 20
+_DOWNLOADED = (*DIGESTED, *_UNDIGESTED, "*.safetensors.index.json")
+WITHOUT_WEIGHTS = (*TEXT_DIGESTED, *_UNDIGESTED)  # of a model that another server runs
 
 
 def model_error(source: str, reason: str) -> ModelError:
@@ -83,19 +80,6 @@ def check_files(source: str, directory: Path) -> None:
                 raise model_error(source, f"{name} is missing")
     if not any((directory / name).is_file() for name in _TOKENIZER_FILES):
         raise model_error(source, f"no tokenizer ({', '.join(_TOKENIZER_FILES)})")
-
-
-def digest(directory: Path, patterns: tuple[str, ...] = _DIGESTED) -> str:
-    """SHA-256 over names and contents: by default of weights, configuration, tokenizer and chat template."""
-    files = {file for pattern in patterns for file in directory.glob(pattern) if file.is_file()}
-    total = hashlib.sha256()
-    for file in sorted(files, key=lambda file: file.name):
-        content = hashlib.sha256()
-        with file.open("rb") as opened:
-            while block := opened.read(_BLOCK_BYTES):
-                content.update(block)
-        total.update(f"{file.name} {content.hexdigest()}\n".encode())
-    return total.hexdigest()
 
 
 def _json(source: str, file: Path) -> dict[str, Any]:

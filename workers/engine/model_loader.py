@@ -21,11 +21,12 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from shared.model_digest import files_digest, served_digest
 from shared.prompting import FALLBACK_STOP
 from workers.engine.eyes import has_eyes
-from workers.engine.facts import ModelFacts, served_digest
+from workers.engine.facts import ModelFacts
 from workers.engine.looking import Looker, open_looker
-from workers.engine.model_files import check_files, digest, locate, model_error, open_tokenizer, shortened
+from workers.engine.model_files import check_files, locate, model_error, open_tokenizer, shortened
 from workers.engine.model_runner import ModelRunner, vocabulary_of
 from workers.engine.numerics import Numerics, choose_numerics
 from workers.engine.quantised import fit_to_cpu, numerics_of, quantisation
@@ -64,7 +65,7 @@ def load(source: str, *, device: str, dtype: str, max_new_tokens: int) -> Loaded
     kept = numerics_of(model)
     runner, eyes = verified_runner(source, model)
     facts = ModelFacts(
-        served_digest(digest(directory), kept),
+        served_digest(files_digest(directory), kept),
         vocabulary,
         context_length(model.config),
         stop_ids(model.generation_config, tokenizer),

@@ -10,6 +10,7 @@ from typing import Any
 from transformers import AutoConfig, GenerationConfig
 
 from shared.errors import NunmalError
+from shared.model_digest import files_digest
 from shared.prompting import FALLBACK_STOP
 from workers.engine import model_files, model_loader
 from workers.engine.channel import Channel
@@ -32,7 +33,7 @@ def _read(source: str, max_new_tokens: int) -> UpstreamFiles:
     config = _optional(AutoConfig, directory, "config.json")
     generation = _optional(GenerationConfig, directory, "generation_config.json") or GenerationConfig()  # type: ignore[no-untyped-call]  # transformers
     facts = ModelFacts(
-        model_files.digest(directory, model_files.WITHOUT_WEIGHTS),
+        files_digest(directory, model_files.WITHOUT_WEIGHTS),
         max(len(tokenizer), getattr(config and config.get_text_config(), "vocab_size", 0)),
         model_loader.context_length(config) if config else tokenizer.model_max_length,
         model_loader.stop_ids(generation, tokenizer),

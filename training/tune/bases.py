@@ -1,0 +1,221 @@
+"""The base of a run, opened in the numerics of its method, and wrapped so that the right weights learn.
+
+    full    every weight, float32
+    lora    the base as it is (dtype of the recipe), an adapter beside it in float32
+    dora    the same with magnitudes
+    qlora   the base in nf4 or int8 as workers keep it, an adapter beside it
+    loftq   a base moved onto the grid of its bits, and an adapter that begins with what was lost (loftq.py)
+
+Not here: what they learn from (rows.py), and how they are written for workers (results.py).
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer, BitsAndBytesConfig
+
+from shared.errors import ConfigError
+from shared.model_digest import files_digest, served_digest
+from training.tune import loftq
+from training.tune.recipe import Full, Loftq, Qlora, TuneRecipe
+
+ADAPTER = "default"  # PEFT's name of the only one
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_START, _MOVED = "start.safetensors", "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Which weights are trained on."""
+
+    directory: Path  # what is opened: the recipe's base, or the one LoftQ made of it
+    digest: str  # as workers name it when they serve it in these numerics
+    numerics: str  # "none", "nf4", "int8"
+    is_moved: bool  # LoftQ made a base of its own, which has to be published with the adapter
+    start: Path | None  # LoftQ's first adapter
+
+
+def settle(recipe: TuneRecipe) -> Base:
+    """Find the base, or make LoftQ's once (in run_dir/loftq). Raises ConfigError: no such folder."""
+    if not (recipe.base / "config.json").is_file():
+        raise ConfigError(f"base: {recipe.base} is no folder of a model in transformers' format")
+    method = recipe.method
+    if isinstance(method, Qlora):
+        return _base(recipe.base, method.quantisation)
+    return _settle_loftq(recipe, method) if isinstance(method, Loftq) else original(recipe)
+
+
+def original(recipe: TuneRecipe) -> Base:
+    """The recipe's base, neither moved nor quantised."""
+    return _base(recipe.base, "none")
+
+
+def open_tokenizer(directory: Path) -> Any:
+    """The base's tokenizer, with something to pad with."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def open_model(recipe: TuneRecipe, base: Base, after: Path | None) -> Any:
+    """The model that learns, on its device, with what `after` (the result of the stage before) learned.
+
+    Raises ConfigError: `target_modules` names no linear layer."""
+    method = recipe.method
+    if isinstance(method, Full):
+        return open_weights(recipe, after or base.directory, "none")
+    model = open_weights(recipe, base.directory, base.numerics)
+    _check_targets(model, method.target_modules)
+    torch.manual_seed(recipe.seed)  # A is drawn
+    model = peft.get_peft_model(model, adapter_config(recipe))
+    if after is not None:
+        _load(model, load_file(after / "adapter_model.safetensors"))
+    elif base.start is not None:
+        _load(model, load_file(base.start))
+    keep_trained_in_float32(model)
+    return model
+
+
+def with_adapter(model: Any, folder: Path) -> Any:
+    """A model with a written adapter beside it, as whoever serves it computes."""
+    return peft.PeftModel.from_pretrained(model, folder).eval()
+
+
+def adapter_config(recipe: TuneRecipe) -> Any:
+    """The recipe's method in PEFT's words."""
+    method = recipe.method
+    assert not isinstance(method, Full)
+    return peft.LoraConfig(
+        r=method.r,
+        lora_alpha=method.alpha,  # type: ignore[arg-type]  # computed with as any number
+        use_rslora=method.use_rslora,
+        lora_dropout=method.dropout,
+        target_modules=list(method.target_modules),
+        bias=method.bias,
+        use_dora=method.kind == "dora" or (isinstance(method, Qlora) and method.use_dora),
+        task_type=None if recipe.is_masked else peft.TaskType.CAUSAL_LM,
+    )
+
+
+def keep_trained_in_float32(model: Any) -> None:
+    """Small steps vanish in fewer bits; TRL would keep adapters of quantised bases in bfloat16."""
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+
+
+def open_weights(recipe: TuneRecipe, directory: Path, numerics: str) -> Any:
+    """A model without adapters, on the recipe's device."""
+    dtype, device = _DTYPES[recipe.dtype], device_of(recipe)
+    options: dict[str, Any] = {}
+    if numerics != "none":
+        config: Any = BitsAndBytesConfig  # untyped; the same values as workers' (workers/engine/quantised.py)
+        if numerics == "nf4":
+            made = config(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+        else:
+            made = config(load_in_8bit=True, llm_int8_threshold=0.0)
+        options = {"quantization_config": made, "device_map": {"": device}}
+    kind: Any = AutoModelForMaskedLM if recipe.is_masked else AutoModelForCausalLM
+    model: Any = kind.from_pretrained(
+        directory, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype, **options
+    )
+    for module in model.modules():
+        if type(module).__name__ == "Linear4bit":  # its packed kernel for CPUs has no backward pass
+            module.support_avx512bf16_for_cpu = False
+    return model if options else model.to(device)
+
+
+def device_of(recipe: TuneRecipe) -> str:
+    """cpu or cuda."""
+    if recipe.device != "auto":
+        return recipe.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _base(directory: Path, numerics: str, *, is_moved: bool = False, start: Path | None = None) -> Base:
+    digest = served_digest(files_digest(directory), numerics)
+    return Base(directory, digest, numerics, is_moved, start)
+
+
+def _settle_loftq(recipe: TuneRecipe, method: Loftq) -> Base:
+    folder = recipe.run_dir / "loftq"
+    is_moved = not (method.bits == 4 and method.iterations == 1)  # else it is what nf4 makes of the original
+    asked = {"base": files_digest(recipe.base), "method": method.model_dump(mode="json")}
+    if not (folder / "made.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        _make_loftq(recipe, method, folder, is_moved)
+        (folder / "made.json").write_text(json.dumps(asked))
+    elif json.loads((folder / "made.json").read_text()) != asked:
+        raise ConfigError(f"run_dir: {folder} was made of another base or with other options; use another run_dir")
+    directory = folder / _MOVED if is_moved else recipe.base
+    return _base(directory, "nf4" if method.bits == 4 else "none", is_moved=is_moved, start=folder / _START)
+
+
+def _make_loftq(recipe: TuneRecipe, method: Loftq, folder: Path, is_moved: bool) -> None:
+    plain = recipe.model_copy(update={"dtype": "float32"})
+    model = open_weights(plain, recipe.base, "none")
+    _check_targets(model, method.target_modules)
+    targeted = linears(model, method.target_modules)
+    if method.bits == 4 and device_of(recipe) == "cpu":
+        _check_blocks(targeted)
+    first = loftq.move(
+        targeted.items(),
+        bits=method.bits,
+        rank=method.r,
+        iterations=method.iterations,
+        scaling=method.scaling,
+    )
+    tensors = {f"base_model.model.{name}.lora_A.weight": a for name, (a, _) in first.items()}
+    tensors |= {f"base_model.model.{name}.lora_B.weight": b for name, (_, b) in first.items()}
+    save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, folder / _START)
+    if is_moved:
+        model.save_pretrained(folder / _MOVED)
+        AutoTokenizer.from_pretrained(recipe.base, local_files_only=True).save_pretrained(folder / _MOVED)
+    del model
+    gc.collect()
+
+
+def linears(model: Any, targets: tuple[str, ...]) -> dict[str, Any]:
+    """The linear layers that are named so, or whose name ends in ".<one of these>", as PEFT and workers match them."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and any(f".{name}".endswith(f".{target}") for target in targets)
+    }
+
+
+def _check_targets(model: Any, targets: tuple[str, ...]) -> None:
+    for target in targets:
+        if not linears(model, (target,)):
+            layers = (name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
+            ends = ", ".join(sorted({name.rpartition(".")[2] for name in layers}))
+            raise ConfigError(
+                f"method.target_modules: {target!r} is no linear layer of {type(model).__name__}; it has {ends}"
+            )
+
+
+def _check_blocks(targeted: dict[str, Any]) -> None:
+    """On a CPU, bitsandbytes 0.50 gives other values than nf4's where rows are not whole blocks, so that B A would make
+    up for what is not missing."""
+    for name, linear in targeted.items():
+        if linear.in_features % loftq.BLOCK:
+            raise ConfigError(
+                f"method: on a CPU, nf4 needs inputs in multiples of {loftq.BLOCK}, and {name} has"
+                f" {linear.in_features}: leave it out of target_modules, or train on a GPU"
+            )
+
+
+def _load(model: Any, tensors: dict[str, torch.Tensor]) -> None:
+    found: Any = peft.set_peft_model_state_dict(model, tensors, adapter_name=ADAPTER)
+    unexpected = list(found.unexpected_keys)
+    if unexpected:
+        raise ConfigError(f"run_dir: {len(unexpected)} tensors of the adapter fit no layer, first {unexpected[0]}")
