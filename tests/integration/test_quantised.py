@@ -20,10 +20,10 @@ from shared.model_digest import served_digest
 from tests.engine_runs import events_of, serving, tokens_of
 from tests.greedy import assert_greedy
 from tests.tiny_models import VOCABULARY, save_tiny_model, tiny_model, tiny_tokenizer
+from vision.quantised import fit_to_cpu, quantisation
 from workers.engine import numerics
 from workers.engine.base import Request
 from workers.engine.model_loader import LoadedModel, load
-from workers.engine.quantised import fit_to_cpu, quantisation
 from workers.engine.transformers_engine import TransformersEngine
 
 pytestmark = pytest.mark.timeout(120)
@@ -149,7 +149,7 @@ async def test_what_one_gets_in_8_bits_does_not_depend_on_the_others(tmp_path: P
 def test_without_bitsandbytes_one_line_says_so(dtype: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
-    with pytest.raises(ConfigError, match=f"NUNMAL_WORKER__DTYPE={dtype} needs bitsandbytes and accelerate"):
+    with pytest.raises(ConfigError, match=f"{dtype} weights need bitsandbytes and accelerate"):
         quantisation(dtype, torch.float32)
 
 

@@ -23,13 +23,13 @@ from transformers.utils import logging as transformers_logging
 
 from shared.model_digest import files_digest, served_digest
 from shared.prompting import FALLBACK_STOP
+from vision.quantised import fit_to_cpu, numerics_of, quantisation
 from workers.engine.eyes import has_eyes
 from workers.engine.facts import ModelFacts
 from workers.engine.looking import Looker, open_looker
 from workers.engine.model_files import check_files, locate, model_error, open_tokenizer, shortened
 from workers.engine.model_runner import ModelRunner, vocabulary_of
 from workers.engine.numerics import Numerics, choose_numerics
-from workers.engine.quantised import fit_to_cpu, numerics_of, quantisation
 from workers.engine.sampling_defaults import SamplingDefaults
 from workers.engine.self_check import verified_runner
 

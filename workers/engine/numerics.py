@@ -26,7 +26,7 @@ class Numerics:
     device: torch.device
     dtype: torch.dtype
     reason: str
-    quantisation: str = "none"  # or "nf4", "int8" (workers/engine/quantised.py); `dtype` is of what is not quantised
+    quantisation: str = "none"  # or "nf4", "int8" (vision/quantised.py); `dtype` is of what is not quantised
 
 
 def choose_numerics(device: str, dtype: str, parameters: int | None = None) -> Numerics:

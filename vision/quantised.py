@@ -3,7 +3,9 @@
     nf4   4 bits in blocks of 64 (QLoRA, arXiv:2305.14314); the sums are made in the model's dtype
     int8  8 bits a row, the activations too (LLM.int8(), arXiv:2208.07339)
 
-An adapter fits the weights it was trained on, so the facts of a model tell which it runs on (facts.ModelFacts).
+Workers serve such weights and training learns beside them, so both take them from here; this room is the lowest that
+holds tensors. An adapter fits the weights it was trained on, so a model's digest says how they are kept
+(shared/model_digest.py).
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def quantisation(kind: str, dtype: torch.dtype) -> Any:
     """The `quantization_config` of `from_pretrained` for "nf4" or "int8". Raises ConfigError if this machine cannot."""
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(f"NUNMAL_WORKER__DTYPE={kind} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+        raise ConfigError(f"{kind} weights need {' and '.join(missing)}: pip install {' '.join(missing)}")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of every product it rounds
     config: Any = BitsAndBytesConfig  # untyped
     if kind == "nf4":
@@ -37,19 +39,19 @@ def quantisation(kind: str, dtype: torch.dtype) -> Any:
     return config(load_in_8bit=True, llm_int8_threshold=0.0)
 
 
-def fit_to_cpu(model: torch.nn.Module) -> None:
+def fit_to_cpu(model: torch.nn.Module, *, is_trained: bool = False) -> None:
     """Mend what bitsandbytes 0.50 does with 4-bit weights on a CPU. Changes the layers of `model`.
 
     With AVX512-BF16 it packs them, and fails on shapes that do not fit its tiles: such layers unpack their weights for
     each pass instead. The others compute in bfloat16, row for row the same. And it reads scales as if every row began
     a block, though blocks are written through the whole matrix in order: where rows end within a block, the weights
-    are unpacked as a single row."""
+    are unpacked as a single row. Packed weights have no backward pass either: `is_trained` packs none."""
     for module in model.modules():
         if type(module).__name__ != "Linear4bit":
             continue
         layer: Any = module
         has_whole_blocks = layer.in_features % layer.weight.blocksize == 0
-        fits = layer.out_features % _CPU_ROWS == 0 and has_whole_blocks
+        fits = layer.out_features % _CPU_ROWS == 0 and has_whole_blocks and not is_trained
         layer.support_avx512bf16_for_cpu = layer.support_avx512bf16_for_cpu and fits
         if layer.weight.device.type == "cpu" and not has_whole_blocks:
             layer.forward = functools.partial(_pass_as_one_row, layer)
