@@ -26,6 +26,7 @@ from shared.prompting import defuse
 from shared.settings import load_settings
 from training.conversations import Encoded, coloured
 from training.data.formats import read_conversations
+from training.data.known_leaks import known_leaks
 from training.data.leakage import EvalText, Leak, find_leaks, load_tests
 from training.data.licences import Licence, licence_of, licence_table
 from training.data.pii import Kind, find_pii
@@ -177,7 +178,9 @@ def _leak_facts(leaks: Sequence[Leak], rows: Sequence[Located]) -> list[dict[str
         found_rows = list(dict.fromkeys(leak.row for leak in found))
         places = [rows[row].place for row in found_rows[:EXAMPLES]]
         text = found[0].test.text[:80]
-        facts.append({"set": set_name, "way": way, "rows": len(found_rows), "places": places, "text": text})
+        known = sum(rows[row].conversation.id in known_leaks() for row in found_rows)
+        counted = {"rows": len(found_rows), "left_out": known}
+        facts.append({"set": set_name, "way": way, "places": places, "text": text, **counted})
     return facts
 
 

@@ -3,8 +3,8 @@
 A row is one JSON object of a line. `messages` (role, content) or `text` teach one answer after another or plain text;
 `prompt` (text or messages) with `chosen` and `rejected` teaches a preference. Prompts are rendered as serving renders
 them (shared/prompting.py): text of people cannot become a control token, and a base without a chat template gets
-labelled turns. What cannot be used is counted with its reason and left out. Not here: cleaning, licences, duplicates
-(training/data).
+labelled turns. What cannot be used is counted with its reason and left out, and so are rows that are known to give a
+test away. Not here: cleaning, licences, duplicates (training/data).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from shared.chat import Message, Role
 from shared.errors import ConfigError, MessageInvalid
 from shared.prompting import clean_text, defuse, fallback_prompt
+from training.data.known_leaks import known_leaks
 from training.tune.recipe import Data, Objective, Stage
 
 IGNORED = -100  # the label of a token that is not learned
@@ -73,6 +74,10 @@ def prepare(
     rows: Sequence[dict[str, Any]], objective: Objective, tokenizer: Any, max_tokens: int, refused: Refused
 ) -> list[dict[str, Any]]:
     """Rows for the trainer of an objective: `input_ids` and `labels` (dpo: `prompt`, `chosen`, `rejected`)."""
+    leaking = sum(row.get("id") in known_leaks() for row in rows)
+    if leaking:
+        refused.reasons["gives a test away"] += leaking
+        rows = [row for row in rows if row.get("id") not in known_leaks()]
     if objective in ("causal_lm", "masked_lm"):
         pieces = packed(rows, tokenizer, max_tokens, refused)
         return pieces if objective == "causal_lm" else [{"input_ids": piece["input_ids"]} for piece in pieces]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from training.data.formats import conversation_of
+from training.data.formats import conversation_of, read_conversations
+from training.data.known_leaks import known_leaks
 from training.data.leakage import EvalText, Leak, Way, find_leaks, load_tests
+from training.data.quarantine import Quarantine
 from training.data.rows import Conversation, single
 
 QUESTION = "볼록십각형에 대하여 대각선의 개수를 구하시오"
@@ -75,3 +77,16 @@ def test_a_row_of_the_evaluation_folder_is_found_among_all_of_it(data_dir: Path)
     leaks = find_leaks([row], load_tests(eval_dir))
 
     assert [(leak.way, leak.test.set_name) for leak in leaks] == [(Way.SAME, "mwp_math/test")]
+
+
+@pytest.mark.data
+def test_known_leaks_are_all_that_leak_from_everyday_talk(data_dir: Path) -> None:
+    """Its questions are found in eval/question_pair; the other sets have none of it."""
+    with Quarantine() as quarantine:
+        path = data_dir / "sft" / "songys_chatbot" / "train.jsonl.gz"
+        rows = [row for _, row in read_conversations(path, quarantine)]
+
+    leaks = find_leaks(rows, load_tests(data_dir / "eval" / "question_pair"))
+
+    assert {rows[leak.row].id for leak in leaks} == known_leaks()
+    assert len(known_leaks()) == 42

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from shared.settings import load_settings
 from training.conversations import ConversationEncoder
+from training.data.known_leaks import known_leaks
 from training.data.leakage import EvalText
 from training.data.quarantine import Quarantine
 from training.data.report import encode, histogram, main, read_files, render
@@ -97,6 +98,23 @@ def test_page_shows_personal_things_masked_and_text_as_text(path: Path, tokenize
     assert "01*-****-****" in page
     assert "1234-5678" not in page
     assert "<script" not in page
+
+
+def test_page_says_which_leaking_rows_fine_tuning_leaves_out(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    ids = [min(known_leaks()), "songys_chatbot-0"]
+    rows = [
+        {"id": id_, "messages": [{"role": "user", "content": LONG}, {"role": "assistant", "content": "네"}]}
+        for id_ in ids
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    page = BeautifulSoup(_page(path, tokenizer, [EvalText("faq", LONG)]), "html.parser")
+
+    cells = [cell.text for row in page.select("tbody tr") if row.th and row.th.text == "faq" for cell in row("td")]
+    assert cells[1:3] == ["2", "1"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"instruction": "x"}'])

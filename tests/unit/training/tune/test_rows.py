@@ -15,6 +15,7 @@ from shared.errors import ConfigError
 from shared.prompting import prompt_ids
 from tests.tiny_models import tiny_tokenizer
 from tests.tune_runs import CHATS, PAIRS, TEXTS, stage, write_lines
+from training.data.known_leaks import known_leaks
 from training.tune import rows
 from training.tune.recipe import Data, Stage
 
@@ -104,6 +105,16 @@ def test_a_row_that_teaches_nothing_is_counted_with_its_reason(row: dict[str, An
 
     assert len(made) == 1
     assert refused.reasons == {reason: 1}
+
+
+def test_a_row_that_gives_a_test_away_is_not_learned() -> None:
+    refused = rows.Refused()
+    leaking = {"id": min(known_leaks()), "messages": CHAT}
+
+    made = rows.prepare([leaking, {"id": "songys_chatbot-0", "messages": CHAT}], "sft", tiny_tokenizer(), 100, refused)
+
+    assert len(made) == 1
+    assert refused.reasons == {"gives a test away": 1}
 
 
 def test_texts_are_packed_whole_between_beginning_and_end() -> None:
