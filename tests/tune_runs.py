@@ -7,10 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-
-from tests.tiny_models import GROUPED, save_tiny_model, tiny_tokenizer
+from tests.tiny_models import save_tiny_model
 from training.tune.recipe import TuneRecipe
 
 TEXTS = [{"text": f"오늘 날씨가 참 좋네요. {number}번째 글입니다."} for number in range(24)]
@@ -23,21 +20,6 @@ PAIRS = [
     for number in range(24)
 ]
 ATTENTION = {"target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}
-
-
-def wide_model(seed: int = 0) -> Any:
-    """A tiny Llama whose rows are whole blocks of nf4, which bitsandbytes on a CPU needs to be right."""
-    torch.manual_seed(seed)
-    shape = GROUPED | {"hidden_size": 64, "intermediate_size": 128}
-    model: Any = transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape))
-    return model.eval()
-
-
-def save_wide_model(directory: Path) -> Path:
-    """The same as a folder from which training begins."""
-    wide_model().save_pretrained(directory)
-    tiny_tokenizer().save_pretrained(directory)
-    return directory
 
 
 def write_lines(file: Path, rows: Iterable[dict[str, Any]]) -> Path:

@@ -46,11 +46,14 @@ def main() -> int:
 def _run(recipe: TuneRecipe, data_dir: Path, minutes: float | None, threads: int) -> None:
     import torch  # seconds of imports, which --help and a wrong recipe need not wait for
 
+    from training.tune.processes import is_first
     from training.tune.run import run
 
     torch.set_num_threads(threads)
 
     summary = run(recipe, data_dir, minutes=minutes)
+    if not is_first():
+        return
     if summary is None:
         print(f"stopped with a checkpoint in {recipe.run_dir}; the same command goes on")
         return
@@ -64,7 +67,7 @@ def _show(recipe: TuneRecipe, data_dir: Path) -> None:
     """What is learned of the first rows, in colour: learned tokens in green, the rest in grey."""
     from training.conversations import Encoded, coloured
     from training.tune import rows
-    from training.tune.bases import open_tokenizer
+    from training.tune.weights import open_tokenizer
 
     tokenizer = open_tokenizer(recipe.base)
     for stage in recipe.stages:

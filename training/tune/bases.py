@@ -5,6 +5,7 @@
     dora    the same with magnitudes
     qlora   the base in nf4 or int8 as workers keep it, an adapter beside it
     loftq   a base moved onto the grid of its bits, and an adapter that begins with what was lost (loftq.py)
+    extend  a base with more tokens, their rows and an adapter in float32 (vocabulary.py)
 
 Not here: what they learn from (rows.py), and how they are written for workers (results.py).
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,15 @@ from typing import Any
 import peft
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoTokenizer
 
 from shared.errors import ConfigError
 from shared.model_digest import files_digest, served_digest
-from training.tune import loftq
-from training.tune.recipe import Full, Loftq, Qlora, TuneRecipe
+from training.tune import loftq, weights
+from training.tune.recipe import Extend, Full, Loftq, Qlora, TuneRecipe
+from training.tune.vocabulary import extend, trained_rows
 
 ADAPTER = "default"  # PEFT's name of the only one
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _START, _MOVED = "start.safetensors", "base"
 
 
@@ -36,7 +38,7 @@ _START, _MOVED = "start.safetensors", "base"
 class Base:
     """Which weights are trained on."""
 
-    directory: Path  # what is opened: the recipe's base, or the one LoftQ made of it
+    directory: Path  # what is opened: the recipe's base, or the one that LoftQ or more tokens made of it
     digest: str  # as workers name it when they serve it in these numerics
     numerics: str  # "none", "nf4", "int8"
     is_moved: bool  # LoftQ made a base of its own, which has to be published with the adapter
@@ -50,20 +52,14 @@ def settle(recipe: TuneRecipe) -> Base:
     method = recipe.method
     if isinstance(method, Qlora):
         return _base(recipe.base, method.quantisation)
+    if isinstance(method, Extend):
+        return _settle_extended(recipe, method)
     return _settle_loftq(recipe, method) if isinstance(method, Loftq) else original(recipe)
 
 
 def original(recipe: TuneRecipe) -> Base:
     """The recipe's base, neither moved nor quantised."""
     return _base(recipe.base, "none")
-
-
-def open_tokenizer(directory: Path) -> Any:
-    """The base's tokenizer, with something to pad with."""
-    tokenizer: Any = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
 
 
 def open_model(recipe: TuneRecipe, base: Base, after: Path | None) -> Any:
@@ -73,21 +69,21 @@ def open_model(recipe: TuneRecipe, base: Base, after: Path | None) -> Any:
     method = recipe.method
     if isinstance(method, Full):
         return open_weights(recipe, after or base.directory, "none")
-    model = open_weights(recipe, base.directory, base.numerics)
+    begun = after if method.makes_model else None  # what was learned is in its weights
+    model = open_weights(recipe, begun or base.directory, base.numerics)
     _check_targets(model, method.target_modules)
     torch.manual_seed(recipe.seed)  # A is drawn
-    model = peft.get_peft_model(model, adapter_config(recipe))
-    if after is not None:
-        _load(model, load_file(after / "adapter_model.safetensors"))
-    elif base.start is not None:
-        _load(model, load_file(base.start))
+    config = adapter_config(recipe)
+    if isinstance(method, Extend):
+        config.trainable_token_indices = trained_rows(model, weights.open_tokenizer(base.directory), method.terms)
+    model = peft.get_peft_model(model, config)
+    if isinstance(method, Extend):
+        _show_bias(model.get_output_embeddings())
+    learned = base.start if after is None else after / "adapter_model.safetensors"
+    if learned is not None and not method.makes_model:
+        _load(model, load_file(learned))
     keep_trained_in_float32(model)
     return model
-
-
-def with_adapter(model: Any, folder: Path) -> Any:
-    """A model with a written adapter beside it, as whoever serves it computes."""
-    return peft.PeftModel.from_pretrained(model, folder).eval()
 
 
 def adapter_config(recipe: TuneRecipe) -> Any:
@@ -115,30 +111,14 @@ def keep_trained_in_float32(model: Any) -> None:
 
 def open_weights(recipe: TuneRecipe, directory: Path, numerics: str) -> Any:
     """A model without adapters, on the recipe's device."""
-    dtype, device = _DTYPES[recipe.dtype], device_of(recipe)
-    options: dict[str, Any] = {}
-    if numerics != "none":
-        config: Any = BitsAndBytesConfig  # untyped; the same values as workers' (workers/engine/quantised.py)
-        if numerics == "nf4":
-            made = config(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
-        else:
-            made = config(load_in_8bit=True, llm_int8_threshold=0.0)
-        options = {"quantization_config": made, "device_map": {"": device}}
-    kind: Any = AutoModelForMaskedLM if recipe.is_masked else AutoModelForCausalLM
-    model: Any = kind.from_pretrained(
-        directory, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype, **options
+    return weights.open_weights(
+        directory, numerics=numerics, dtype=recipe.dtype, device=device_of(recipe), is_encoder=recipe.is_masked
     )
-    for module in model.modules():
-        if type(module).__name__ == "Linear4bit":  # its packed kernel for CPUs has no backward pass
-            module.support_avx512bf16_for_cpu = False
-    return model if options else model.to(device)
 
 
 def device_of(recipe: TuneRecipe) -> str:
     """cpu or cuda."""
-    if recipe.device != "auto":
-        return recipe.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return weights.chosen_device(recipe.device)
 
 
 def _base(directory: Path, numerics: str, *, is_moved: bool = False, start: Path | None = None) -> Base:
@@ -149,15 +129,35 @@ def _base(directory: Path, numerics: str, *, is_moved: bool = False, start: Path
 def _settle_loftq(recipe: TuneRecipe, method: Loftq) -> Base:
     folder = recipe.run_dir / "loftq"
     is_moved = not (method.bits == 4 and method.iterations == 1)  # else it is what nf4 makes of the original
-    asked = {"base": files_digest(recipe.base), "method": method.model_dump(mode="json")}
-    if not (folder / "made.json").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        _make_loftq(recipe, method, folder, is_moved)
-        (folder / "made.json").write_text(json.dumps(asked))
-    elif json.loads((folder / "made.json").read_text()) != asked:
-        raise ConfigError(f"run_dir: {folder} was made of another base or with other options; use another run_dir")
+    _make_once(recipe, folder, lambda: _make_loftq(recipe, method, folder, is_moved))
     directory = folder / _MOVED if is_moved else recipe.base
     return _base(directory, "nf4" if method.bits == 4 else "none", is_moved=is_moved, start=folder / _START)
+
+
+def _settle_extended(recipe: TuneRecipe, method: Extend) -> Base:
+    folder = recipe.run_dir / "extended"
+
+    def make() -> None:
+        model = open_weights(recipe, recipe.base, "none")
+        tokenizer = _as_it_is(recipe.base)
+        extend(model, tokenizer, method.terms)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    _make_once(recipe, folder, make)
+    return _base(folder, "none")
+
+
+def _make_once(recipe: TuneRecipe, folder: Path, make: Callable[[], None]) -> None:
+    """Fill a folder, unless it was. Raises ConfigError: it was filled from something else."""
+    asked = {"base": files_digest(recipe.base), "method": recipe.method.model_dump(mode="json")}
+    note = folder / "made.json"
+    if not note.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        make()
+        note.write_text(json.dumps(asked))
+    elif json.loads(note.read_text()) != asked:
+        raise ConfigError(f"run_dir: {folder} was made of another base or with other options; use another run_dir")
 
 
 def _make_loftq(recipe: TuneRecipe, method: Loftq, folder: Path, is_moved: bool) -> None:
@@ -165,8 +165,6 @@ def _make_loftq(recipe: TuneRecipe, method: Loftq, folder: Path, is_moved: bool)
     model = open_weights(plain, recipe.base, "none")
     _check_targets(model, method.target_modules)
     targeted = linears(model, method.target_modules)
-    if method.bits == 4 and device_of(recipe) == "cpu":
-        _check_blocks(targeted)
     first = loftq.move(
         targeted.items(),
         bits=method.bits,
@@ -179,7 +177,7 @@ def _make_loftq(recipe: TuneRecipe, method: Loftq, folder: Path, is_moved: bool)
     save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, folder / _START)
     if is_moved:
         model.save_pretrained(folder / _MOVED)
-        AutoTokenizer.from_pretrained(recipe.base, local_files_only=True).save_pretrained(folder / _MOVED)
+        _as_it_is(recipe.base).save_pretrained(folder / _MOVED)
     del model
     gc.collect()
 
@@ -203,15 +201,15 @@ def _check_targets(model: Any, targets: tuple[str, ...]) -> None:
             )
 
 
-def _check_blocks(targeted: dict[str, Any]) -> None:
-    """On a CPU, bitsandbytes 0.50 gives other values than nf4's where rows are not whole blocks, so that B A would make
-    up for what is not missing."""
-    for name, linear in targeted.items():
-        if linear.in_features % loftq.BLOCK:
-            raise ConfigError(
-                f"method: on a CPU, nf4 needs inputs in multiples of {loftq.BLOCK}, and {name} has"
-                f" {linear.in_features}: leave it out of target_modules, or train on a GPU"
-            )
+def _as_it_is(base: Path) -> Any:
+    """Its tokenizer, without anything that training adds."""
+    return AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+
+
+def _show_bias(writing: Any) -> None:
+    """TRL 1.16 takes `weight` and `bias` of what writes tokens; PEFT 0.21 wraps it with the first alone."""
+    if not hasattr(writing, "bias"):
+        vars(writing)["bias"] = writing.token_adapter.base_layer.bias
 
 
 def _load(model: Any, tensors: dict[str, torch.Tensor]) -> None:

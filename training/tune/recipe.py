@@ -6,8 +6,9 @@ refused. Rates are per optimiser step, lengths are tokens, shares lie between 0 
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,12 +22,14 @@ _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 class Full(Recipe):
     """All weights are trained; the result is a model."""
 
+    makes_model: ClassVar[bool] = True
     kind: Literal["full"]
 
 
 class _LowRank(Recipe):
     """What LoRA and its relatives share; the result is an adapter."""
 
+    makes_model: ClassVar[bool] = False
     r: int = Field(default=16, ge=1, le=256, description="Rank of the difference; workers take at most 256.")
     alpha: float = Field(default=32.0, gt=0, description="The difference is scaled by alpha / r.")
     use_rslora: bool = Field(default=False, description="Scale by alpha / sqrt(r) instead (arXiv:2312.03732).")
@@ -83,13 +86,31 @@ class Loftq(_LowRank):
         return self
 
 
-Method = Annotated[Full | Lora | Dora | Qlora | Loftq, Field(discriminator="kind")]
+class Extend(_LowRank):
+    """Terms become tokens (vocabulary.py), whose rows are trained beside a LoRA; all is merged, and the result is a
+    model: a base of its own, because adapters carry no tokens."""
+
+    makes_model: ClassVar[bool] = True
+    kind: Literal["extend"]
+    terms: tuple[str, ...] = Field(min_length=1, description="Words; `python -m training.tune.terms` proposes some.")
+
+    @model_validator(mode="after")
+    def _are_words(self) -> Extend:
+        for term in self.terms:
+            if len(term) < 2 or term != unicodedata.normalize("NFC", term).strip() or len(term.split()) > 1:
+                raise ValueError(f"terms: {term!r} is no word (NFC, two letters or more, no space)")
+        if len(set(self.terms)) < len(self.terms):
+            raise ValueError("terms: a word stands there twice")
+        return self
+
+
+Method = Annotated[Full | Lora | Dora | Qlora | Loftq | Extend, Field(discriminator="kind")]
 
 
 class Data(Recipe):
     """Rows of JSON Lines, plain or gzipped: `text`, `messages`, or `prompt` with `chosen` and `rejected`."""
 
-    files: tuple[Path, ...] = Field(min_length=1, description="Paths, relative to the data folder if not absolute.")
+    files: tuple[Path, ...] = Field(min_length=1, description="Paths in the data folder, or here where it has none.")
     most_rows: int | None = Field(default=None, ge=1, description="Rows at most, drawn by the seed; all, if not given.")
 
 
@@ -98,8 +119,8 @@ class Training(Recipe):
 
     epochs: float = Field(default=1.0, gt=0, description="Passes over the rows; `steps` beats it.")
     steps: int | None = Field(default=None, ge=1, description="Optimiser steps, instead of epochs.")
-    batch: int = Field(default=8, ge=1, description="Rows of one forward pass on one device.")
-    accumulation: int = Field(default=1, ge=1, description="Forward passes of one optimiser step.")
+    batch: int = Field(default=8, ge=1, description="Rows of one forward pass at most.")
+    accumulation: int = Field(default=1, ge=1, description="Times `batch`: rows of a step, whatever the processes.")
     rate: float = Field(default=2e-4, gt=0, description="Highest learning rate.")
     scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"] = Field(
         default="cosine", description="How the rate changes after the warm-up."
@@ -154,7 +175,7 @@ class TuneRecipe(Recipe):
     dtype: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of weights that are neither quantised nor trained; `full` wants float32."
     )
-    method: Method = Field(description="full, lora, dora, qlora or loftq, with its own options.")
+    method: Method = Field(description="full, lora, dora, qlora, loftq or extend, with its own options.")
     stages: tuple[Stage, ...] = Field(min_length=1, description="In order, like M1 (domain) and M2 (task).")
     held_out: dict[str, Data] = Field(
         default_factory=dict,
@@ -177,8 +198,8 @@ class TuneRecipe(Recipe):
             raise ValueError(f"stages need names of their own, not {', '.join(names)}")
         if len({stage.objective == "masked_lm" for stage in self.stages}) > 1:
             raise ValueError("masked_lm wants an encoder, the other objectives a decoder: make two recipes")
-        if self.is_masked and (self.held_out or self.method.kind == "loftq"):
-            raise ValueError("masked_lm goes without held_out and loftq; its evaluation is that of eval_data")
+        if self.is_masked and (self.held_out or self.method.kind in ("loftq", "extend")):
+            raise ValueError("masked_lm goes without held_out, loftq and extend; its evaluation is that of eval_data")
         if self.method.kind == "full" and self.dtype != "float32":
             raise ValueError("method full trains the weights themselves: dtype must be float32 (precision may be bf16)")
         return self

@@ -1,7 +1,7 @@
 """What a stage leaves: an adapter that workers load, or a whole model; a manifest beside it says where it came from.
 
     adapter_config.json, adapter_model.safetensors, nunmal.json    of an adapter (workers/engine/adapters reads them)
-    a folder in transformers' format with manifest.json            of method full
+    a folder in transformers' format with manifest.json            of methods full and extend
 
 An adapter names its base by digest and numerics, never by a path. LoftQ's can be written as the difference from its
 first adapter: B A - B0 A0 has rank 2r and belongs to the original base. What that costs is measured, not assumed: the
@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 
 from shared.model_digest import file_digest, files_digest
 from training.tune.bases import ADAPTER, Base
-from training.tune.recipe import Data, Full, Loftq, TuneRecipe
+from training.tune.recipe import Data, Extend, Loftq, TuneRecipe
 from training.tune.rows import located
 
 CONFIG, WEIGHTS, ADAPTER_MANIFEST, MODEL_MANIFEST = (
@@ -36,16 +36,21 @@ CONFIG, WEIGHTS, ADAPTER_MANIFEST, MODEL_MANIFEST = (
 _VERSIONS = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes")
 
 
-def write_weights(model: Any, tokenizer: Any, recipe: TuneRecipe, folder: Path) -> None:
-    """What was learned, into a fresh folder; no manifest yet. Numbers are float32."""
+def write_weights(
+    model: Any, tensors: Mapping[str, torch.Tensor], tokenizer: Any, recipe: TuneRecipe, folder: Path
+) -> None:
+    """What was learned, into a fresh folder; no manifest yet. `tensors` are the model's, whole. Numbers are float32."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    if isinstance(recipe.method, Full):
-        model.save_pretrained(folder)
+    if recipe.method.makes_model:
+        if isinstance(recipe.method, Extend):
+            model.merge_and_unload().save_pretrained(folder)
+        else:
+            model.save_pretrained(folder, state_dict=tensors)
         tokenizer.save_pretrained(folder)
         return
-    tensors = peft.get_peft_model_state_dict(model, adapter_name=ADAPTER)
-    save_file({name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
+    learned = peft.get_peft_model_state_dict(model, state_dict=tensors, adapter_name=ADAPTER)
+    save_file({name: tensor.detach().float().cpu().contiguous() for name, tensor in learned.items()}, folder / WEIGHTS)
     config = model.peft_config[ADAPTER].to_dict()
     said = {key: value for key, value in config.items() if key not in ("runtime_config", "auto_mapping")}
     for key in ("target_modules", "exclude_modules"):
@@ -77,7 +82,7 @@ def write_manifest(
     folder: Path, recipe: TuneRecipe, base: Base, stage: str, data: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> None:
     """Say where a result came from; `base` is what an adapter belongs to, or a model was made of."""
-    is_model = isinstance(recipe.method, Full)
+    is_model = recipe.method.makes_model
     said = {
         "name": recipe.name,
         "method": recipe.method.kind,

@@ -45,8 +45,9 @@ class Refused:
 
 
 def located(file: Path, data_dir: Path) -> Path:
-    """A recipe's path on this machine."""
-    return file if file.is_absolute() else data_dir / file
+    """A recipe's path on this machine: in the data folder, or where a command of ours wrote it, like var/training."""
+    inside = data_dir / file  # an absolute path stays itself
+    return file if not inside.is_file() and file.is_file() else inside
 
 
 def read(data: Data, data_dir: Path, seed: int) -> list[dict[str, Any]]:
@@ -93,6 +94,20 @@ def prepare(
     if len(fitting) < len(made):
         refused.reasons["longer than max_tokens"] += len(made) - len(fitting)
     return fitting
+
+
+def prepare_to_measure(rows: Sequence[dict[str, Any]], tokenizer: Any, max_tokens: int) -> list[dict[str, Any]]:
+    """Rows whose loss is measured: conversations by their answers, anything else as text."""
+    objective: Objective = "sft" if rows and "messages" in rows[0] else "causal_lm"
+    return prepare(rows, objective, tokenizer, max_tokens, Refused())
+
+
+def turns_of(row: dict[str, Any]) -> list[Message]:
+    """The checked turns of a `messages` row that ends with an answer; none if it is no such row."""
+    try:
+        return _messages(row)
+    except (_RowError, MessageInvalid):
+        return []
 
 
 def packed(rows: Sequence[dict[str, Any]], tokenizer: Any, max_tokens: int, refused: Refused) -> list[dict[str, Any]]:

@@ -6,6 +6,8 @@ run_dir/<n>-<stage>/           checkpoints/, log.json, metrics.json (written las
 run_dir/<n>-<stage>/result/    the adapter or model with its manifest (results.py)
 run_dir/<n>-<stage>/difference/    LoftQ's adapter for the original base, if asked for
 run_dir/curves.png, summary.json   the whole
+
+Over several processes (processes.py) each one computes all that is measured, and the first one writes.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from typing import Any
 import torch
 
 from shared.errors import ConfigError
-from training.tune import bases, curves, results, rows, trainers
+from training.tune import bases, curves, processes, results, rows, trainers, weights
 from training.tune.bases import Base
 from training.tune.measure import held_out_rows, logit_error, measure
-from training.tune.recipe import SUMMARY, Loftq, Stage, TuneRecipe
+from training.tune.recipe import SUMMARY, Extend, Loftq, Stage, TuneRecipe
+from training.tune.vocabulary import fertility
 
 _BEFORE = "before"
 _COMPARED = 8  # rows whose logits are compared where LoftQ's difference is published
@@ -47,11 +50,17 @@ def run(
     """Train what is not trained yet. `minutes`, `steps`: end this call then, with a checkpoint.
 
     Returns: the summary, or None if there is more to do. Raises ConfigError: something of the recipe is not there."""
-    _claim(recipe)
-    stop = trainers.StopAfter(minutes, steps)
-    base = bases.settle(recipe)
-    results.write_base_manifest(recipe, base)
-    tokenizer = bases.open_tokenizer(base.directory)
+    trainers.open_reporter(recipe)
+    with processes.together(on_cpu=bases.device_of(recipe) == "cpu"):
+        return _train_all(recipe, data_dir, trainers.StopAfter(minutes, steps))
+
+
+def _train_all(recipe: TuneRecipe, data_dir: Path, stop: trainers.StopAfter) -> dict[str, Any] | None:
+    with processes.first_one_first():
+        _claim(recipe)
+        base = bases.settle(recipe)
+        results.write_base_manifest(recipe, base)
+    tokenizer = weights.open_tokenizer(base.directory)
     shared = _Run(recipe, data_dir, base, tokenizer, held_out_rows(recipe, data_dir, tokenizer))
     after: Path | None = None
     for folder, stage in _folders(recipe).items():
@@ -102,45 +111,66 @@ def _train(shared: _Run, stage: Stage, folder: Path, after: Path | None, stop: t
         "rows": {name: len(found) for name, found in prepared.items()},
         "refused_rows": dict(refused.reasons),
     }
+    if isinstance(recipe.method, Extend):
+        texts = split.evaluated or split.learned
+        tokenizers = {"before": weights.open_tokenizer(recipe.base), "after": shared.tokenizer}
+        metrics["fertility"] = {name: fertility(each, texts) for name, each in tokenizers.items()}
     trained = trainer.model
     if stage.objective == "dpo" and "ref" in getattr(trained, "peft_config", {}):
         trained.delete_adapter("ref")
     metrics["held_out"] = _note_held_out(shared, trained, folder.name, stage.training.batch)
-    _publish(shared, stage, folder, trained, metrics, prepared["evaluated"] or prepared["learned"])
+    tensors = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # whole, also where each process has a part
+    _publish(shared, stage, folder, trained, tensors, metrics, prepared["evaluated"] or prepared["learned"])
 
 
 def _publish(
-    shared: _Run, stage: Stage, folder: Path, model: Any, metrics: dict[str, Any], compared: list[dict[str, Any]]
+    shared: _Run,
+    stage: Stage,
+    folder: Path,
+    model: Any,
+    tensors: dict[str, torch.Tensor],
+    metrics: dict[str, Any],
+    compared: list[dict[str, Any]],
 ) -> None:
     """Write the result, LoftQ's difference if asked for, and last the metrics."""
     recipe, method = shared.recipe, shared.recipe.method
     until = recipe.stages[: recipe.stages.index(stage) + 1]
     data = {each.name: results.data_digests(each.data, shared.data_dir) for each in until}
     fresh = folder / "result.new"
-    results.write_weights(model, shared.tokenizer, recipe, fresh)
+    with processes.first_one_first():
+        if processes.is_first():
+            results.write_weights(model, tensors, shared.tokenizer, recipe, fresh)
     metrics["size_bytes"] = results.size_bytes(fresh)
     if isinstance(method, Loftq) and method.publish == "difference" and shared.base.start is not None:
         difference = folder / "difference.new"
-        results.as_difference(fresh, shared.base.start, method, difference)
+        with processes.first_one_first():
+            if processes.is_first():
+                results.as_difference(fresh, shared.base.start, method, difference)
         original = bases.open_weights(recipe, recipe.base, "none")
-        beside = bases.with_adapter(original, difference)
+        beside = weights.with_adapter(original, difference)
         error = {
             "logit_error": logit_error(model, beside, [row for row in compared if "input_ids" in row][:_COMPARED]),
             "held_out": measure(beside, shared.tokenizer, shared.held_out, stage.training.batch),
         }
         metrics["difference"] = error
-        results.write_manifest(difference, recipe, bases.original(recipe), stage.name, data, metrics)
-        results.settle_into(difference, folder / "difference")
-    base = bases.original(recipe) if method.kind == "full" else shared.base
-    results.write_manifest(fresh, recipe, base, stage.name, data, metrics)
-    results.settle_into(fresh, folder / "result")
+        processes.wait()
+        if processes.is_first():
+            results.write_manifest(difference, recipe, bases.original(recipe), stage.name, data, metrics)
+            results.settle_into(difference, folder / "difference")
+    base = bases.original(recipe) if method.makes_model else shared.base
+    processes.wait()
+    if processes.is_first():
+        results.write_manifest(fresh, recipe, base, stage.name, data, metrics)
+        results.settle_into(fresh, folder / "result")
     _write(folder / "metrics.json", metrics)
+    processes.wait()  # the next stage begins with the result
 
 
 def _note_held_out(shared: _Run, model: Any, when: str, batch: int) -> dict[str, Any]:
     """Measure the held-out sets once for each moment, and keep the numbers."""
     file = shared.recipe.run_dir / "held_out.json"
     noted = _read(file) if file.is_file() else {}
+    processes.wait()  # all have read it, so all measure or none
     if when not in noted and not (when == _BEFORE and noted):
         noted[when] = measure(model, shared.tokenizer, shared.held_out, batch)
         _write(file, noted)
@@ -164,9 +194,9 @@ def _numbers(trainer: Any, *, evaluates: bool) -> dict[str, Any]:
 
 def _summarise(recipe: TuneRecipe, result: str) -> dict[str, Any]:
     folders = _folders(recipe)
-    curves.draw(
-        {stage.name: _read(folder / "log.json") for folder, stage in folders.items()}, recipe.run_dir / "curves.png"
-    )
+    if processes.is_first():
+        logs = {stage.name: _read(folder / "log.json") for folder, stage in folders.items()}
+        curves.draw(logs, recipe.run_dir / "curves.png")
     held_out = recipe.run_dir / "held_out.json"
     summary = {
         "name": recipe.name,
@@ -202,7 +232,9 @@ def _read(file: Path) -> Any:
 
 
 def _write(file: Path, value: Mapping[str, Any] | list[Any] | float) -> None:
-    """Whole or not at all."""
-    fresh = file.with_name(file.name + ".new")
-    fresh.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    fresh.rename(file)
+    """Whole or not at all, by the first process."""
+    if processes.is_first():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_name(file.name + ".new")
+        fresh.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        fresh.rename(file)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from shared.errors import ConfigError
@@ -39,7 +40,11 @@ def combinations(recipe: TuneRecipe) -> list[tuple[dict[str, Any], TuneRecipe]]:
 
 
 def sweep(recipe: TuneRecipe, data_dir: Path, *, threads: int) -> list[dict[str, Any]]:
-    """Run what has not ended, and write the table. A run that fails has its reason there, and the others go on."""
+    """Run what has not ended, and write the table. A run that fails has its reason there, and the others go on.
+
+    Raises ConfigError: several processes were launched to do it."""
+    if torch.distributed.is_torchelastic_launched():
+        raise ConfigError("sweep: it starts its runs itself, one after another; launch a recipe without `sweep`")
     table = []
     runs = combinations(recipe)
     for number, (chosen, each) in enumerate(runs, 1):

@@ -25,6 +25,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from shared.errors import ConfigError
+from training.tune import processes
 from training.tune.bases import device_of, keep_trained_in_float32
 from training.tune.recipe import Stage, Training, TuneRecipe
 
@@ -42,7 +43,9 @@ class StopAfter(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:
         if self._steps is not None:
             self._steps -= 1
-        is_over = self._steps == 0 or (self._end is not None and time.monotonic() > self._end)
+        is_over = self._steps == 0
+        if self._end is not None:
+            is_over = processes.first_says(is_over or time.monotonic() > self._end)  # clocks differ
         if is_over and state.global_step < state.max_steps:
             self.has_stopped = True
             control.should_save = control.should_training_stop = True
@@ -52,9 +55,7 @@ class StopAfter(TrainerCallback):
 def build(
     recipe: TuneRecipe, stage: Stage, model: Any, tokenizer: Any, rows: Mapping[str, list[dict[str, Any]]], folder: Path
 ) -> Any:
-    """The trainer of a stage, with its checkpoints in `folder`. `rows`: `learned` and `evaluated`, prepared.
-
-    Raises ConfigError: what `report_to` names is not installed."""
+    """The trainer of a stage, with its checkpoints in `folder`. `rows`: `learned` and `evaluated`, prepared."""
     learned = Dataset.from_list(rows["learned"])
     evaluated = Dataset.from_list(rows["evaluated"]) if rows["evaluated"] else None
     options = _arguments(recipe, stage.training, folder, is_evaluated=evaluated is not None)
@@ -75,16 +76,16 @@ def build(
 
 
 def _arguments(recipe: TuneRecipe, training: Training, folder: Path, *, is_evaluated: bool) -> dict[str, Any]:
-    _check_reporter(recipe.report_to)
+    share = processes.share(training.batch, training.accumulation)
     return {
         "output_dir": str(folder),
         "run_name": f"{recipe.name}-{folder.parent.name}",
         "seed": recipe.seed % 2**32,
         "num_train_epochs": training.epochs,
         "max_steps": training.steps or -1,
-        "per_device_train_batch_size": training.batch,
+        "per_device_train_batch_size": share.batch,
         "per_device_eval_batch_size": training.batch,
-        "gradient_accumulation_steps": training.accumulation,
+        "gradient_accumulation_steps": share.accumulation,
         "learning_rate": training.rate,
         "lr_scheduler_type": training.scheduler,
         "warmup_steps": training.warmup,
@@ -109,8 +110,11 @@ def _arguments(recipe: TuneRecipe, training: Training, folder: Path, *, is_evalu
     }
 
 
-def _check_reporter(name: str) -> None:
+def open_reporter(recipe: TuneRecipe) -> None:
+    """Raises ConfigError: what `report_to` names is not installed."""
+    name = recipe.report_to
     if name != "none" and util.find_spec(name) is None:
         raise ConfigError(f"report_to: {name} is not installed: pip install {name}")
     if name == "wandb":
         os.environ.setdefault("WANDB_MODE", "offline")  # curves leave this machine only when someone says so
+        os.environ.setdefault("WANDB_DIR", str(recipe.run_dir))
