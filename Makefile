@@ -78,6 +78,11 @@ bench-engine: bench-peers ## Measure the engine beside its peers; writes build/b
 bench-vision: $(VENV)/test.stamp ## What the model sees in unseen pictures, and what they cost; writes build/bench/vision.json (ARGS='--model DIR') (20 min)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.vision $(ARGS)
 
+.PHONY: bench-methods
+bench-methods: $(VENV)/training.stamp ## Six methods of fine-tuning on the reference model: score, time, memory, size; var/training/tune/methods/sweep.md (hours)
+	$(BIN)/python -m training.examples.welfare --out var/training/welfare
+	$(BIN)/python -m training.tune --config training/recipes/tune/methods_in_one_table.yaml $(ARGS)
+
 .PHONY: format
 format: $(VENV)/test.stamp ## Put the code into shape
 	$(BIN)/ruff check --fix .
