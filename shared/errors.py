@@ -8,12 +8,16 @@
     │   ├── TooManyKeys  ScopesEmpty  AccountUnknown  ReasonInvalid
     │   ├── PictureEmpty  PictureKindUnknown  PictureTooLarge  PictureTooManyPixels  PictureAnimated
     │   ├── PictureColoursUnknown  PictureBroken  TooManyPictures  PictureUnknown  PicturesFull  AddressRefused
+    │   ├── AdapterNameInvalid  AdapterVersionUnknown  AdapterBaseUnknown  AdapterInUse  AdapterRetired
+    │   ├── AdapterNothingBefore  CanaryShareInvalid
     │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden  GrantEnded
     │   ├── PasswordWrong  CodeWrong  SecondStepChanged  LinkEnded
     │   └── NotFound
     ├── Busy                    this conversation is already being answered
+    ├── AdapterBusy             a version of this adapter is being rolled out
+    ├── RolloutFailed           a version did not come into use; the one before stays
     ├── LimitReached            this person has to wait until some of what they asked for is done or past
     │   ├── TooManyAnswers  TokensPerMinuteExceeded  TokensPerDayExceeded  TooManyTries
     ├── ServiceError            a part of the house is away; trying again later helps
@@ -23,7 +27,8 @@
     │   ├── PicturesUnsupported  PictureGone  AdapterUnknown  UpstreamCannot  UpstreamRefused
     ├── AuditBroken             the audit chain is not what was written
     ├── ModelError              a model directory cannot be loaded
-    ├── AdapterRefused          an adapter's files are not what this worker serves; what was loaded before stays
+    ├── AdapterRefused          an adapter's files are not what is served here; what was there before stays. By rule:
+    │   └── shared/adapters/refusals.py
     └── EngineLost              the engine's process has ended; another worker continues its answers
 
 Each class has a stable `code` (the key of its sentence in every language), says whether trying again can
@@ -193,6 +198,48 @@ class AddressRefused(InputError):
     code = "address_refused"
 
 
+class AdapterNameInvalid(InputError):
+    """Of an adapter, or of a version (`name@12hex`)."""
+
+    code = "adapter_name_invalid"
+
+
+class AdapterVersionUnknown(InputError):
+    """Facts: adapter."""
+
+    code = "adapter_version_unknown"
+
+
+class AdapterBaseUnknown(InputError):
+    """No worker ever described the base that this adapter was trained on. Facts: adapter, base."""
+
+    code = "adapter_base_unknown"
+
+
+class AdapterInUse(InputError):
+    """Facts: adapter."""
+
+    code = "adapter_in_use"
+
+
+class AdapterRetired(InputError):
+    """Facts: adapter."""
+
+    code = "adapter_retired"
+
+
+class AdapterNothingBefore(InputError):
+    """No earlier version to go back to. Facts: adapter."""
+
+    code = "adapter_nothing_before"
+
+
+class CanaryShareInvalid(InputError):
+    """Not from 0 to 100 percent."""
+
+    code = "canary_share_invalid"
+
+
 class AccessError(NunmalError):
     code = "access"
 
@@ -256,6 +303,19 @@ class NotFound(AccessError):
 class Busy(NunmalError):
     code = "busy"
     retryable = True
+
+
+class AdapterBusy(NunmalError):
+    """Facts: adapter (the version that is being rolled out)."""
+
+    code = "adapter_busy"
+    retryable = True
+
+
+class RolloutFailed(NunmalError):
+    """Facts: adapter, reason."""
+
+    code = "rollout_failed"
 
 
 class LimitReached(NunmalError):
@@ -395,7 +455,7 @@ class ModelError(NunmalError):
 
 
 class AdapterRefused(NunmalError):
-    """Facts: adapter, reason."""
+    """Facts: adapter, reason; by rule (shared/adapters/refusals.py) also file and value."""
 
     code = "adapter_refused"
 

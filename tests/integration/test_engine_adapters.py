@@ -94,10 +94,10 @@ async def test_a_refused_adapter_leaves_the_older_one_in_place(tmp_path: Path) -
 
     async with engine_for("Llama") as engine:
         await engine.load_adapter("tutor", good)
-        for directory in (other, quantised):
+        for directory, code in ((other, "adapter_base_other"), (quantised, "adapter_numerics_other")):
             with pytest.raises(AdapterRefused) as refusal:
                 await engine.load_adapter("tutor", directory)
-            assert refusal.value.facts["adapter"] == "tutor"
+            assert (refusal.value.code, refusal.value.facts["adapter"]) == (code, "tutor")
         answer = await events_of(engine, ask("a", "tutor"))
 
     assert tokens_of(answer) == greedy(merge(tiny_model(), good), PROMPT, 24)

@@ -15,9 +15,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from shared.errors import AdapterUnknown
+from shared.adapters.base import LinearShape
+from shared.adapters.folder import WEIGHTS
+from shared.adapters.refusals import AdapterNotFinite, refusal
+from shared.errors import AdapterRefused, AdapterUnknown
 from workers.engine.adapters.adapted_linear import AdaptedLinear, LayerWeights, prepare
-from workers.engine.adapters.adapter_files import LinearShape, read_adapter, refused
+from workers.engine.adapters.adapter_files import read_adapter
 from workers.engine.facts import AdapterFacts
 
 
@@ -51,9 +54,10 @@ class ServedAdapters:
             for module, tensors in files.layers.items():
                 layers[module] = prepare(self._linears[module], tensors, self._like)
                 if not layers[module].is_finite():
-                    raise refused(name, f"{module} is not finite in {self._like.dtype}")
+                    reason = f"{module} is not finite in {self._like.dtype}"
+                    raise refusal(AdapterNotFinite, name, WEIGHTS, module, reason)
         except torch.OutOfMemoryError as error:
-            raise refused(name, "there is no memory for it") from error
+            raise AdapterRefused(adapter=name, reason="there is no memory for it") from error
         size_bytes = sum(layer.size_bytes for layer in layers.values())
         facts = AdapterFacts(
             name, files.digest, files.rank, files.is_dora, files.base_digest, files.numerics, size_bytes

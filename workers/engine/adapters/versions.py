@@ -30,7 +30,7 @@ class AdapterVersions:
         try:
             facts = self._served.load(version, directory)
         except AdapterRefused as error:  # people know it by its name
-            raise AdapterRefused(adapter=name, reason=error.facts["reason"]) from error
+            raise type(error)("", **(error.facts | {"adapter": name})) from error
         self._digests[version] = facts.digest
         older = self._current.get(name)
         self._current[name] = version
