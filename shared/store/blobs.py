@@ -1,7 +1,7 @@
 """Bytes by their sha256, each kept once, whoever brings them and however often.
 
-A blob is one document, not a file of GridFS: what we keep has a few megabytes at most, and so a blob appears, is kept
-and goes in one atomic write (leftovers.py). Larger things than MongoDB's 16 MB would need the other way.
+A blob is one document, not a file of GridFS: so it appears, is kept and goes in one atomic write (leftovers.py). What
+is larger than MongoDB's 16 MB lies here in pieces, which the document that refers to it names in order (adapters.py).
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ _UNUSED_S = 600.0  # between a blob and the first document that refers to it lie
 
 
 class Blobs:
-    def __init__(self, collection: Collection, pictures: Collection) -> None:
-        """`pictures`: whose documents refer to blobs."""
+    def __init__(self, collection: Collection, pictures: Collection, adapter_versions: Collection) -> None:
+        """`pictures`, `adapter_versions`: whose documents refer to blobs."""
         self._blobs = collection
         self._pictures = pictures
+        self._adapter_versions = adapter_versions
         self.leftovers = Leftovers(collection, self._is_used)
 
     async def ensure_indexes(self) -> None:
@@ -50,4 +51,4 @@ class Blobs:
         for name in ("sha256", "thumbnail_sha256"):
             if await self._pictures.find_one({name: document["_id"]}, {"_id": 1}):
                 return True
-        return False
+        return await self._adapter_versions.find_one({"blobs": document["_id"]}, {"_id": 1}) is not None

@@ -31,7 +31,11 @@ PERSONAL = {
 }
 PERSONAL_BY_PREFIX = frozenset({"users", "usage", "fairness"})  # users: shared/store/users.py; the others: below
 SHARED = frozenset({"pictures", "blobs"})  # removed when nothing refers to them (shared/store/leftovers.py)
-WITHOUT_PEOPLE = frozenset({"workers", "throttle", "audit", "audit_heads"})
+WITHOUT_PEOPLE = frozenset({"workers", "throttle", "audit", "audit_heads"}) | {
+    "adapter_versions",  # who pushed one is an id
+    "adapter_aliases",
+    "adapter_bases",
+}
 
 _BATCH = 200  # documents: a call of the store has 5 s
 _API = [str(origin) for origin in Origin if origin is not Origin.PAGE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.store.adapters import Adapters
 from shared.store.audit import Audit
 from shared.store.blobs import Blobs
 from shared.store.connection import open_client, translated
@@ -43,9 +44,12 @@ class Store:
         self.keys = Keys(self._database["keys"])
         self.audit = Audit(self._database["audit"], self._database["audit_heads"])
         self.grants = Grants(self._database["grants"])
-        self.blobs = Blobs(self._database["blobs"], self._database["pictures"])
+        versions = self._database["adapter_versions"]
+        self.blobs = Blobs(self._database["blobs"], self._database["pictures"], versions)
         self.pictures = Pictures(self._database["pictures"], self._database["generations"], self.blobs)
         self.personal = PersonalData(self._database, self.pictures)
+        aliases, bases = self._database["adapter_aliases"], self._database["adapter_bases"]
+        self.adapters = Adapters(versions, aliases, bases, self.blobs)
 
     async def __aenter__(self) -> Store:
         await self.ping()
@@ -66,6 +70,7 @@ class Store:
             self.blobs,
             self.pictures,
             self.personal,
+            self.adapters,
         ):
             await collection.ensure_indexes()
         return self

@@ -26,7 +26,7 @@ async def test_every_collection_is_known_to_hold_people_or_not(store: Store) -> 
     collections = set(await store._database.list_collection_names())
 
     assert collections <= set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | WITHOUT_PEOPLE
-    assert used - {"personal", "audit"} <= set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | WITHOUT_PEOPLE
+    assert used - {"personal", "audit", "adapters"} <= set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | WITHOUT_PEOPLE
 
 
 async def _conversation(store: Store, user_id: str, days: float) -> str:
