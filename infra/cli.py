@@ -1,5 +1,5 @@
 """The command `nunmal`: up (everything in one process), web, worker, fleet (several workers); and beside a running
-service: dead (failed answers), users, keys, audit; and train, which tunes a model offline.
+service: dead (failed answers), users, keys, adapters, audit; and train, which tunes a model offline.
 
 Exit codes: 0 ended as asked, 1 refused or a service it needs is away, 2 it was set up wrongly. One line says why.
 """
@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from infra.gpus import gpu_name
 from shared.chat import AccountRole
@@ -88,6 +89,8 @@ def _start(options: argparse.Namespace, settings: Settings) -> None:
         dead(settings, options.action, [] if options.action == "list" else options.ids)
     elif options.command in ("users", "keys", "audit"):
         _operate(options, settings)
+    elif options.command == "adapters":
+        _adapt(options, settings)
     else:
         if options.gpu is not None:
             pin_gpu(gpu_name(options.gpu))  # before torch is imported
@@ -126,6 +129,25 @@ def _operate(options: argparse.Namespace, settings: Settings) -> None:
             audit.show(settings, options.last)
 
 
+def _adapt(options: argparse.Namespace, settings: Settings) -> None:
+    from infra import adapters
+
+    if options.action == "push":
+        adapters.push(settings, options.directory, options.name)
+    elif options.action == "list":
+        adapters.show(settings, options.name)
+    elif options.action == "diff":
+        adapters.diff(settings, options.one, options.other)
+    elif options.action == "activate":
+        adapters.activate(settings, options.adapter, options.timeout_s)
+    elif options.action == "canary":
+        adapters.canary(settings, options.adapter, options.share, options.timeout_s)
+    elif options.action == "rollback":
+        adapters.rollback(settings, options.name, options.timeout_s)
+    else:
+        adapters.retire_version(settings, options.adapter)
+
+
 def _leaves(group: BaseExceptionGroup[NunmalError]) -> Iterator[NunmalError]:
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
@@ -151,6 +173,13 @@ def _scopes(text: str) -> list[str]:
     if unknown := set(chosen) - set(SCOPES):
         raise argparse.ArgumentTypeError(f"{unknown.pop()!r} is none of {', '.join(SCOPES)}")
     return sorted(set(chosen))
+
+
+def _share(text: str) -> float:
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)%", text)
+    if not match or float(match[1]) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0% to 100%")
+    return float(match[1]) / 100
 
 
 def _hash(text: str) -> str:
@@ -186,6 +215,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("users", help="accounts: make, list, change the role, give a link for a new password")
     )
     _add_keys(commands.add_parser("keys", help="API keys: make, list, revoke"))
+    _add_adapters(commands.add_parser("adapters", help="adapters: push, list, compare, take into use, go back, retire"))
     _add_audit(commands.add_parser("audit", help="who did what; whether the records are still what was written"))
     commands.add_parser(
         "train", add_help=False, help="tune a model by a recipe; `nunmal train --help` has its own options"
@@ -225,6 +255,33 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("email", metavar="EMAIL")
     revoke = actions.add_parser("revoke", help="from now on the key opens nothing")
     revoke.add_argument("id", metavar="ID", help="as `nunmal keys list` names it")
+
+
+def _add_adapters(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    version = "as `nunmal adapters list` names it (name@digest)"
+    push = actions.add_parser("push", help="check a folder and keep it; prints the version's id")
+    push.add_argument("directory", type=Path, metavar="DIR", help="as training writes it")
+    push.add_argument("--name", required=True, help="of which this is a version, for example wallpaper")
+    listing = actions.add_parser("list", help="id, pushed (UTC), use, method, rank, size and base, one a line")
+    listing.add_argument("name", nargs="?", metavar="NAME", help="all, if not given")
+    diff = actions.add_parser("diff", help="what two versions differ in, one a line")
+    for which in ("one", "other"):
+        diff.add_argument(which, metavar="ID", help=version)
+    activate = actions.add_parser("activate", help="answer with it, once every worker has tested it")
+    canary = actions.add_parser("canary", help="the same for a share of conversations; 0%% ends it")
+    retire = actions.add_parser("retire", help="a version that is not in use: its files go")
+    for action in (activate, canary, retire):
+        action.add_argument("adapter", metavar="ID", help=version)
+    canary.add_argument("share", type=_share, metavar="SHARE", help="for example 10%%")
+    rollback = actions.add_parser(
+        "rollback", help="call off what is being rolled out, or go back to the version before"
+    )
+    rollback.add_argument("name", metavar="NAME")
+    for action in (activate, canary, rollback):
+        action.add_argument(
+            "--timeout-s", type=_count_from_1, default=300, metavar="N", help="for all workers; 300, if not given"
+        )
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:

@@ -40,6 +40,11 @@ class AuditAction(StrEnum):
     ACCESS_ENDED = "access_ended"  # owner; facts: grant
     CONVERSATIONS_LISTED = "conversations_listed"  # owner; facts: grant
     CONVERSATION_READ = "conversation_read"  # conversation; facts: grant, owner
+    ADAPTER_PUSHED = "adapter_pushed"  # version; facts: digest
+    ADAPTER_ACTIVATED = "adapter_activated"  # version: its roll-out was asked for
+    ADAPTER_CANARY = "adapter_canary"  # version: likewise, for a share; facts: percent
+    ADAPTER_ROLLED_BACK = "adapter_rolled_back"  # name
+    ADAPTER_RETIRED = "adapter_retired"  # version
 
 
 @dataclass(frozen=True, slots=True)

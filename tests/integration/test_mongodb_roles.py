@@ -16,14 +16,16 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from infra import keys, users
+from infra import adapters, keys, users
 from shared import forgetting, recovery
 from shared.broker.memory import MemoryBroker
 from shared.chat import AccountRole
+from shared.errors import RolloutFailed
 from shared.ids import new_id
 from shared.settings import RetentionSettings, load_settings
 from shared.store import Store, connection
 from shared.store.personal import PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
+from tests.adapter_folders import BASE, checked, write_adapter
 from tests.web_visitor import PASSWORD, WebVisitor, web_settings
 from tests.worker_house import NODE, House, Node
 from web.app import create_app
@@ -154,6 +156,8 @@ async def test_web_may_do_what_it_does(used: Used, watched: Store, memory_broker
         await _read_by_an_operator(app, watched, email)
         await recovery.sweep(watched, memory_broker, timedelta(seconds=1))
         await recovery._tidy(watched)
+        await watched.blobs.leftovers.suspect([await watched.blobs.put(b"of nobody")])
+        await watched.pictures.collect(10)
         await forgetting.forget_old(watched, RetentionSettings(conversation_days=1, api_days=1))
         await person.get("/account/delete")
         deleted = await person.post("/account/delete", old_password="아주 다른 비밀번호 둘")
@@ -199,7 +203,7 @@ async def test_workers_may_do_what_they_do(
     assert _not_allowed("worker", used) == set()
 
 
-async def test_commands_may_do_what_they_do(used: Used, store: Store, store_url: str) -> None:
+async def test_commands_may_do_what_they_do(used: Used, store: Store, store_url: str, tmp_path: Path) -> None:
     environment = {"NUNMAL_STORE_URL": store_url, "NUNMAL_STORE_DATABASE": store._database.name}
     settings = load_settings(environment | {"NUNMAL_WEB__PUBLIC_URL": "https://chat.example.com"})
     await users._create(settings, "a@example.com", "가", PASSWORD, AccountRole.USER)
@@ -207,6 +211,13 @@ async def test_commands_may_do_what_they_do(used: Used, store: Store, store_url:
     await users._change_role(settings, "a@example.com", AccountRole.OPERATOR)
     await users._reset(settings, "a@example.com", False)
     await keys._create(settings, "a@example.com", "", [], None)
+    await store.adapters.describe_base(BASE)
+    await adapters._push(settings, write_adapter(tmp_path), "wallpaper")
+    version = checked("wallpaper", tmp_path).version_id
+    with pytest.raises(RolloutFailed):
+        await adapters._activate(settings, version, 0)
+    await adapters._show(settings, None)
+    await adapters._retire(settings, version)
 
-    assert ("users", "insert") in used.rights
+    assert {("users", "insert"), ("adapter_versions", "insert")} <= used.rights
     assert _not_allowed("commands", used) == set()
