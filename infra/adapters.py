@@ -7,26 +7,24 @@ each of them says. Ending the command does not end the roll-out: the same comman
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 from infra.audit import command_actor
 from infra.home import opened_store
-from shared.adapters.check import check_folder, origin_of
-from shared.adapters.folder import AdapterFolder
-from shared.adapters.manifest import AdapterManifest, adapter_name, name_of
-from shared.adapters.refusals import line
-from shared.adapters.rollout import Alias, Ended, Outcome, Rollout, begin, end_canary, retire, revive, roll_back
-from shared.audit import AuditAction
-from shared.errors import AdapterBaseUnknown, RolloutFailed
-from shared.ids import new_id
+from shared.adapters.manifest import adapter_name
+from shared.adapters.rollout import Alias, Ended, Outcome, Rollout
+from shared.adapters.versions import differences, use_of
+from shared.broker.rabbitmq import RabbitBroker
+from shared.errors import BrokerUnavailable, RolloutFailed
+from shared.publishing import Publishing
 from shared.rollouts import settle_one
 from shared.settings import Settings
 from shared.store import Store
 from shared.store.adapters import AdapterVersion
-from shared.store.times import now
 
 _LOOK_EVERY_S = 0.5
 _REASONS = {
@@ -76,18 +74,21 @@ def retire_version(settings: Settings, adapter: str) -> None:
     asyncio.run(_retire(settings, adapter))
 
 
+@contextlib.asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Store, Publishing]]:
+    async with contextlib.AsyncExitStack() as stack:
+        store = await stack.enter_async_context(opened_store(settings))
+        broker = None
+        if settings.broker_url is not None:
+            with contextlib.suppress(BrokerUnavailable):  # workers look at the store by themselves
+                url = settings.broker_url.get_secret_value()
+                broker = await stack.enter_async_context(RabbitBroker(url))
+        yield store, Publishing(store, broker)
+
+
 async def _push(settings: Settings, directory: Path, name: str) -> None:
-    origin = await asyncio.to_thread(origin_of, name, directory)
-    async with opened_store(settings) as store:
-        base = await store.adapters.base(origin.base_digest)
-        if base is None:
-            reason = f"no worker has served the base {origin.base_digest} that {name} was trained on; start one first"
-            raise AdapterBaseUnknown(reason, adapter=name, base=origin.base_digest)
-        with AdapterFolder(name, directory) as folder:
-            manifest = await asyncio.to_thread(check_folder, folder, base)
-            await _record(store, AuditAction.ADAPTER_PUSHED, manifest.version_id, digest=manifest.digest)
-            await store.adapters.add(manifest, folder, command_actor())
-        await store.adapters.change(name, lambda alias: revive(alias, manifest.version_id))
+    async with _opened(settings) as (_, publishing):
+        manifest = await publishing.push(name, directory, command_actor())
     sys.stdout.write(f"{manifest.version_id}\n")
 
 
@@ -102,67 +103,36 @@ async def _show(settings: Settings, name: str | None) -> None:
 async def _diff(settings: Settings, one: str, other: str) -> None:
     async with opened_store(settings) as store:
         manifests = [(await store.adapters.version(each)).manifest for each in (one, other)]
-    for difference in differences(*manifests):
-        sys.stdout.write(f"{difference}\n")
+    for each in differences(*manifests):
+        sys.stdout.write(f"{each.field}: {each.one or '-'} -> {each.other or '-'}\n")
 
 
 async def _activate(settings: Settings, adapter: str, timeout_s: float) -> None:
-    async with opened_store(settings) as store:
-        await store.adapters.version(adapter)
-        began, rollout_id = now(), new_id()
-
-        def change(alias: Alias) -> Alias:
-            return begin(alias, adapter, rollout_id, began, timeout_s)
-
-        alias = await _change(store, adapter, change, AuditAction.ADAPTER_ACTIVATED)
+    async with _opened(settings) as (store, publishing):
+        alias = await publishing.activate(adapter, command_actor(), timeout_s)
         await _finished(settings, store, alias)
     sys.stdout.write(f"{adapter}  active\n")
 
 
 async def _canary(settings: Settings, adapter: str, share: float, timeout_s: float) -> None:
-    async with opened_store(settings) as store:
-        await store.adapters.version(adapter)
-        began, rollout_id = now(), new_id()
-
-        def change(alias: Alias) -> Alias:
-            if share == 0:
-                return end_canary(alias, adapter, began)
-            return begin(alias, adapter, rollout_id, began, timeout_s, share=share)
-
-        alias = await _change(store, adapter, change, AuditAction.ADAPTER_CANARY, percent=f"{100 * share:g}")
+    async with _opened(settings) as (store, publishing):
+        alias = await publishing.canary(adapter, share, command_actor(), timeout_s)
         if share:
             await _finished(settings, store, alias)
     sys.stdout.write(f"{adapter}  canary {100 * share:g}%\n")
 
 
 async def _rollback(settings: Settings, name: str, timeout_s: float) -> None:
-    async with opened_store(settings) as store:
-        began, rollout_id = now(), new_id()
-
-        def change(alias: Alias) -> Alias:
-            return roll_back(alias, rollout_id, began, timeout_s)
-
-        alias = await _change(store, name, change, AuditAction.ADAPTER_ROLLED_BACK)
+    async with _opened(settings) as (store, publishing):
+        alias = await publishing.roll_back(name, command_actor(), timeout_s)
         alias = await _finished(settings, store, alias)
     sys.stdout.write(f"{alias.active or name}  {'active' if alias.active else 'nothing is active'}\n")
 
 
 async def _retire(settings: Settings, adapter: str) -> None:
-    async with opened_store(settings) as store:
-        await store.adapters.version(adapter)
-        await _change(store, adapter, lambda alias: retire(alias, adapter), AuditAction.ADAPTER_RETIRED)
-        await store.adapters.drop_files(adapter)
+    async with _opened(settings) as (_, publishing):
+        await publishing.retire(adapter, command_actor())
     sys.stdout.write(f"{adapter}\n")
-
-
-async def _change(
-    store: Store, target: str, change: Callable[[Alias], Alias], action: AuditAction, **facts: str | int
-) -> Alias:
-    """Of a name, or a version's name. Raises what the change raises: that is not recorded."""
-    name = name_of(target) if "@" in target else target
-    change(await store.adapters.alias(name))
-    await _record(store, action, target, **facts)
-    return await store.adapters.change(name, change)
 
 
 async def _finished(settings: Settings, store: Store, alias: Alias) -> Alias:
@@ -186,39 +156,6 @@ async def _finished(settings: Settings, store: Store, alias: Alias) -> Alias:
     return alias
 
 
-async def _record(store: Store, action: AuditAction, target: str, **facts: str | int) -> None:
-    """Before it is done: what nobody can account for is worse than a record of what was not done."""
-    await store.audit.append(command_actor(), action, target, **facts)
-
-
-def differences(one: AdapterManifest, other: AdapterManifest) -> Iterator[str]:
-    """What a person compares: a line for each thing that is not the same."""
-    before, after = _compared(one), _compared(other)
-    for what in dict.fromkeys([*before, *after]):
-        if before.get(what) != after.get(what):
-            yield f"{what}: {before.get(what, '-')} -> {after.get(what, '-')}"
-
-
-def _compared(manifest: AdapterManifest) -> dict[str, str]:
-    origin = manifest.origin
-    made = {"created_at", "data_digest", "commit", "seed"}
-    facts: dict[str, object] = {
-        "name": manifest.name,
-        "base": origin.base_digest,
-        "numerics": origin.numerics,
-        "method": manifest.method,
-        "rank": manifest.rank,
-        "alpha": manifest.alpha,
-        "targets": " ".join(manifest.targets),
-        **{field: value for field, value in origin.model_dump(mode="json", include=made).items() if value is not None},
-        **{f"recipe.{key}": value for key, value in origin.recipe.items()},
-        **{f"metrics.{key}": value for key, value in origin.metrics.items()},
-        **{file.name: file.sha256 for file in manifest.files},
-        **{tensor.name: f"{tensor.dtype} {tensor.shape}" for tensor in manifest.tensors},
-    }
-    return {line(name): line(str(value)) for name, value in facts.items()}
-
-
 def _row(version: AdapterVersion, alias: Alias) -> str:
     manifest = version.manifest
     size, base = f"{manifest.size_bytes / 1e6:.1f} MB", manifest.origin.base_digest[:12]
@@ -227,15 +164,10 @@ def _row(version: AdapterVersion, alias: Alias) -> str:
 
 
 def _use(adapter: str, alias: Alias) -> str:
-    if alias.rollout and alias.rollout.adapter == adapter:
-        return "rolling-out"
-    if alias.active == adapter:
-        return "active"
-    if alias.canary and alias.canary.adapter == adapter:
+    use = use_of(adapter, alias)
+    if use == "canary" and alias.canary:
         return f"canary-{100 * alias.canary.share:g}%"
-    if adapter in alias.retired:
-        return "retired"
-    return "previous" if adapter in alias.previous else "-"
+    return "-" if use == "unused" else use.replace("_", "-")
 
 
 def _progress(alias: Alias, rollout: Rollout) -> Iterator[str]:

@@ -132,6 +132,7 @@ class Conversation:
     leaf_id: str | None
     created_at: datetime
     updated_at: datetime
+    adapter: str = ""  # the name of the one that its next question is answered with; "": none
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ class Generation:
     answer: str = ""
     token_ids: tuple[int, ...] = ()
     model_digest: str | None = None
+    adapter: str | None = None  # the version (`name@12hex`) it is answered with, chosen when it was asked
     attempt: int = 0
     stalled_attempts: int = 0  # claims in a row that ended without a new token
     worker_id: str | None = None

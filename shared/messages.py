@@ -98,44 +98,20 @@ class GenerationChanged(_Wire):
 
 
 class AdapterPublished(_Wire):
-    """Event, command or web -> all workers: a roll-out of this version has begun; the store holds the truth.
+    """Event, command or web -> all workers: what is in use of this adapter has changed or will; the store says how.
 
     A hint: who misses it sees the same when it next compares with the store.
     """
 
     kind: Literal["adapter_published"] = "adapter_published"
-    adapter: str  # `name@12hex`
-    rollout_id: str
-
-
-class AdapterTested(_Wire):
-    """Event, worker -> whoever settles the roll-out: this worker is done with it, well or not; the store says which."""
-
-    kind: Literal["adapter_tested"] = "adapter_tested"
-    adapter: str
-    rollout_id: str
-    worker_id: str
-
-
-class AliasMoved(_Wire):
-    """Event, whoever settled -> all workers: what this name means has changed, or what is to be kept loaded for it."""
-
-    kind: Literal["alias_moved"] = "alias_moved"
-    name: str
+    adapter: str  # its name
 
 
 Permit = GenerateReply
-Control = Annotated[CancelGeneration | WatchGeneration, Field(discriminator="kind")]
+Control = CancelGeneration | WatchGeneration | AdapterPublished
 NodeEvent = Annotated[TokensGenerated | GenerationChanged, Field(discriminator="kind")]
 AnyMessage = Annotated[
-    GenerateReply
-    | CancelGeneration
-    | WatchGeneration
-    | TokensGenerated
-    | GenerationChanged
-    | AdapterPublished
-    | AdapterTested
-    | AliasMoved,
+    GenerateReply | CancelGeneration | WatchGeneration | TokensGenerated | GenerationChanged | AdapterPublished,
     Field(discriminator="kind"),
 ]
 

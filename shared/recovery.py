@@ -5,6 +5,7 @@ Run by every web node and every worker; doing it twice is harmless.
 - A running generation whose worker has no fresh heartbeat waits again, with the tokens it has.
 - A waiting generation whose permit may be lost (the embedded broker forgets; a broker was away) gets a new one,
   as long as a worker of its lane has a free slot: a permit too many claims nothing and is acknowledged.
+- A roll-out of an adapter that is due is settled, whoever waited for it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import logging
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+from shared import rollouts
 from shared.broker.base import Broker
 from shared.chat import Generation
 from shared.errors import ServiceError
@@ -36,6 +38,7 @@ async def run(store: Store, broker: Broker, stale_after: timedelta) -> None:
     while True:
         try:
             await sweep(store, broker, stale_after)
+            await rollouts.settle_all(store, stale_after)
             if next(rounds) == 0:
                 await _tidy(store)
         except ServiceError as error:

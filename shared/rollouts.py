@@ -1,6 +1,7 @@
 """The roll-outs that run, settled: who lives and serves the base is held against what the workers reported.
 
-The rule is shared/adapters/rollout.py; done by whoever waits for a roll-out, and twice does no harm.
+The rule is shared/adapters/rollout.py. Done by the worker that reports, by every process now and then
+(shared/recovery.py), and by whoever waits for a roll-out; twice does no harm.
 """
 
 from __future__ import annotations
@@ -10,6 +11,13 @@ from datetime import timedelta
 from shared.adapters.rollout import Alias, settle
 from shared.store import Store
 from shared.store.times import now
+
+
+async def settle_all(store: Store, stale_after: timedelta) -> None:
+    """Every roll-out that runs. Raises StoreUnavailable."""
+    for alias in await store.adapters.aliases():
+        if alias.rollout is not None:
+            await settle_one(store, alias.name, stale_after)
 
 
 async def settle_one(store: Store, name: str, stale_after: timedelta) -> Alias:

@@ -15,6 +15,7 @@ TOKENS_EXCHANGE = "chat.tok"  # direct, durable; key = web node id
 CONTROL_EXCHANGE = "chat.ctl"  # topic, durable
 
 CANCEL_KEY = "cancel"
+ADAPTERS_KEY = "adapters.reload"
 
 CHAT_JOBS = "chat"  # the kind of job that answers a turn of a conversation
 

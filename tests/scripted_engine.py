@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.adapters.base import BaseDescription
 from shared.errors import AdapterRefused, AdapterUnknown, EngineLost, GenerationError, NunmalError
 from workers.engine import admission
 from workers.engine.base import EngineStats, FinishReason, Logprobs, Request, TokenEvent
@@ -55,6 +56,7 @@ class ScriptedEngine:
         self.model_digest = model_digest
         self.context_length = context_length
         self.lost = asyncio.Event()
+        self.base: BaseDescription | None = None
         self._rule = rule
         self._eyes = eyes
         self._slots = slots

@@ -15,7 +15,14 @@ from shared.chat import Generation, GenerationState
 from shared.errors import GenerationCrashed, NunmalError
 from shared.evidence import Evidence
 from shared.ids import new_id
-from shared.messages import CancelGeneration, Frame, GenerationChanged, TokensGenerated, WatchGeneration
+from shared.messages import (
+    AdapterPublished,
+    CancelGeneration,
+    Control,
+    Frame,
+    GenerationChanged,
+    TokensGenerated,
+)
 from shared.store import Store
 
 Say = Callable[[Generation], AsyncIterator[str | None]]
@@ -40,6 +47,7 @@ class ScriptedWorker:
     def __init__(self, store: Store, broker: Broker, lane: str, say: Say, slots: int = 8) -> None:
         self.id = new_id()
         self.sees = True  # what it tells of its model
+        self.adapters: tuple[str, ...] = ()  # versions it answers with
         self.evidence: Callable[[Generation], Evidence | None] = lambda _: None  # of a finished answer
         self._store, self._broker, self._lane, self._say, self._slots = store, broker, lane, say, slots
         self._running: dict[str, _Running] = {}
@@ -73,7 +81,9 @@ class ScriptedWorker:
 
     async def _beat(self) -> None:
         await self._store.workers.beat(
-            *(self.id, self._lane, "scripted", "0" * 8, self._slots, len(self._running)), sees=self.sees
+            *(self.id, self._lane, "scripted", "0" * 8, self._slots, len(self._running)),
+            sees=self.sees,
+            adapters=self.adapters,
         )
 
     async def _keep_beating(self) -> None:
@@ -82,7 +92,7 @@ class ScriptedWorker:
             await self._beat()
 
     async def _permit(self, delivery: Delivery) -> None:
-        generation = await self._store.generations.claim(self._lane, self.id)
+        generation = await self._store.generations.claim(self._lane, self.id, adapters=self.adapters)
         if generation is not None:
             await self._answer(generation)
         await delivery.ack()
@@ -158,7 +168,9 @@ class ScriptedWorker:
         for node_id in nodes:
             await self._broker.publish_to_node(node_id, TokensGenerated(worker_id=self.id, frames=(frame,)))
 
-    async def _control(self, message: CancelGeneration | WatchGeneration) -> None:
+    async def _control(self, message: Control) -> None:
+        if isinstance(message, AdapterPublished):
+            return
         run = self._running.get(message.generation_id)
         if run is None:
             return

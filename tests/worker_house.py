@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 from prometheus_client import Histogram
 
-from shared.broker.memory import MemoryBroker
+from shared.broker.base import Broker
 from shared.chat import Generation, SamplingParams
 from shared.messages import Frame, GenerateReply, GenerationChanged, TokensGenerated
 from shared.settings import Settings, WorkerSettings
@@ -101,7 +101,7 @@ class Node:
 class House:
     """Store, broker and one web node, and workers to start and kill."""
 
-    def __init__(self, store: Store, broker: MemoryBroker, node: Node) -> None:
+    def __init__(self, store: Store, broker: Broker, node: Node) -> None:
         self.store, self.broker, self.node = store, broker, node
         node.store = store
         quick = WorkerSettings(slots=16, checkpoint_s=0.01, heartbeat_s=0.1, stale_after_s=2.0, frame_ms=5)

@@ -20,6 +20,7 @@ from shared.messages import CancelGeneration, GenerateReply, WatchGeneration
 from shared.settings import WorkerSettings
 from shared.store import Store
 from shared.telemetry import bound_generation, fields
+from workers.adapters import AdapterKeeper
 from workers.generation import Ending, RunningGeneration
 from workers.heartbeat import WorkerIdentity
 from workers.patience import patiently
@@ -48,6 +49,7 @@ class Consumer:
         settings: WorkerSettings,
         tasks: asyncio.TaskGroup,
         pictures: PictureCache,
+        adapters: AdapterKeeper,
     ) -> None:
         self._worker = worker
         self._model = model
@@ -57,6 +59,7 @@ class Consumer:
         self._settings = settings
         self._tasks = tasks
         self._pictures = pictures
+        self._adapters = adapters
         self._answering: set[asyncio.Task[None]] = set()
         self._running: dict[str, RunningGeneration] = {}
         self._is_draining = False
@@ -200,7 +203,9 @@ class Consumer:
         while True:
             async with self._claiming:
                 try:
-                    claimed = await self._store.generations.claim(self._worker.lane, self._worker.id, suspects=suspects)
+                    claimed = await self._store.generations.claim(
+                        self._worker.lane, self._worker.id, adapters=self._adapters.takes, suspects=suspects
+                    )
                 except StoreUnavailable as error:
                     log.warning("claim_delayed", extra=fields(reason=str(error)))
                 else:

@@ -199,6 +199,7 @@ class RunningGeneration:
             presence_penalty=asked.presence_penalty,
             logprobs=asked.logprobs,
             grammar=grammar,
+            adapter=claimed.adapter,
             min_p=sampling.min_p,
             repetition_penalty=sampling.repetition_penalty,
             pictures=tuple(shown.looked.picture for shown in self._shown),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shared.errors import StoreUnavailable
@@ -32,6 +32,7 @@ async def beat_forever(
     slots: Callable[[], int],
     busy: Callable[[], int],
     service: ServiceTimes,
+    adapters: Callable[[], Sequence[str]],
     interval_s: float,
     is_known: asyncio.Event,
 ) -> None:
@@ -49,6 +50,7 @@ async def beat_forever(
                 service.tokens,
                 worker.context_length,
                 worker.sees,
+                adapters(),
             )
             is_known.set()
         except StoreUnavailable as error:

@@ -11,32 +11,33 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from shared import recovery
 from shared.audit import AuditAction
 from shared.broker.base import Broker
-from shared.chat import Message, Role
 from shared.entrypoint import first_of
-from shared.errors import EngineLost, ModelError, StoreUnavailable
+from shared.errors import EngineLost, StoreUnavailable
 from shared.ids import new_id
-from shared.prompting import prompt_ids
+from shared.messages import AdapterPublished, Control
 from shared.settings import Settings
 from shared.store import Store
 from shared.telemetry import fields
 from shared.topology import CHAT_JOBS, lane
+from workers.adapters import AdapterKeeper
 from workers.consumer import Consumer
-from workers.engine.base import JsonSchema, Request
+from workers.engine.base import EngineStats, JsonSchema
 from workers.engine.engine_messages import Order
 from workers.engine.process_engine import ProcessEngine
+from workers.engine.streaming_engine import OnStep
 from workers.engine.vocabulary import Vocabulary
 from workers.engine_metrics import EngineMetrics
 from workers.heartbeat import WorkerIdentity, beat_forever
 from workers.open_upstream import open_upstream
 from workers.pictures import PictureCache, eyes_of
 from workers.publisher import Publisher
+from workers.self_test import self_test
 from workers.served_model import ServedModel
 from workers.thinking import thinking
 
@@ -44,11 +45,11 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-_SELF_TEST_S = 60.0
 
-
-def load_model(settings: Settings) -> ServedModel:
+def load_model(settings: Settings, on_step: OnStep | None = None) -> ServedModel:
     """Open the configured model, its engine in a process of its own or on another server. Slow: call it in a thread.
+
+    `on_step` is told what metrics are told.
 
     Raises ModelError or ConfigError.
     """
@@ -58,7 +59,14 @@ def load_model(settings: Settings) -> ServedModel:
         log.info("upstream_opened", extra=fields(model=name, how=upstream.description))
         return upstream
     order = Order(source, settings.worker, settings.log_format, settings.log_level)
-    engine = ProcessEngine.start(order, on_step=EngineMetrics(name).step)
+    metrics = EngineMetrics(name).step
+
+    def stepped(rows: int, stats: EngineStats) -> None:
+        metrics(rows, stats)
+        if on_step is not None:
+            on_step(rows, stats)
+
+    engine = ProcessEngine.start(order, on_step=stepped)
     opened = engine.opened
     log.info("model_loaded", extra=fields(model=name, numerics=opened.numerics, process=engine.pid))
     vocabulary = Vocabulary(opened.tokenizer, opened.facts.vocabulary, opened.facts.stop_ids)
@@ -104,19 +112,6 @@ async def serve_worker(
         await model.engine.close()
 
 
-async def self_test(model: ServedModel) -> None:
-    """Generate one token from a Korean prompt: chat template, model and engine work. Raises ModelError."""
-    try:
-        prompt = prompt_ids([Message(Role.USER, "안녕하세요?")], model.tokenizer)
-    except Exception as error:  # a chat template may fail in any way
-        raise ModelError(f"model {model.name}: its chat template fails ({error})") from error
-    request = Request("self-test", tuple(prompt), (), seed=0, temperature=0.0, top_p=1.0, top_k=0, max_new_tokens=1)
-    async with asyncio.timeout(_SELF_TEST_S), aclosing(model.engine.submit(request)) as events:
-        async for event in events:
-            if event.error is not None:
-                raise ModelError(f"model {model.name}: its self-test failed ({event.error})") from event.error
-
-
 async def _serve(
     settings: Settings,
     model: ServedModel,
@@ -143,7 +138,17 @@ async def _serve(
         pictures = PictureCache(store.blobs, model.eyes, settings.worker.picture_cache_mib << 20)
         stack.callback(pictures.close)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        consumer = Consumer(worker, model, store, broker, publisher, settings.worker, tasks, pictures)
+        stale_after = timedelta(seconds=settings.worker.stale_after_s)
+        adapters = AdapterKeeper(store, model, worker, stale_after)
+        consumer = Consumer(worker, model, store, broker, publisher, settings.worker, tasks, pictures, adapters)
+
+        async def on_control(message: Control) -> None:
+            if isinstance(message, AdapterPublished):
+                adapters.look(message)
+            else:
+                await consumer.on_control(message)
+
+        await adapters.open()
         is_known = asyncio.Event()
         background = [
             tasks.create_task(publisher.run()),
@@ -156,14 +161,16 @@ async def _serve(
                     ),  # nobody may count on a worker that ends
                     lambda: consumer.busy,
                     consumer.service,
+                    lambda: adapters.loaded,
                     settings.worker.heartbeat_s,
                     is_known,
                 )
             ),
-            tasks.create_task(recovery.run(store, broker, timedelta(seconds=settings.worker.stale_after_s))),
+            tasks.create_task(recovery.run(store, broker, stale_after)),
+            tasks.create_task(adapters.run()),
         ]
         await is_known.wait()  # without a heartbeat, whatever we claim would be taken for lost
-        async with broker.consume_control(worker.id, consumer.on_control):
+        async with broker.consume_control(worker.id, on_control):
             async with broker.consume_permits(worker.lane, worker.slots, consumer.on_permit):
                 log.info("worker_ready", extra=fields(worker_id=worker.id, lane=worker.lane))
                 ready.set()

@@ -7,7 +7,9 @@ stay finite in the precision of the model that serves it; a worker sees to that 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from shared.adapters.base import BaseDescription
 from shared.adapters.config import LoraConfig
@@ -17,35 +19,53 @@ from shared.adapters.refusals import AdapterBaseOther, AdapterNumericsOther, ref
 from shared.adapters.weights import check_tensors, hash_finite, read_header
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the two JSON files of an adapter say, checked against a base."""
+
+    name: str
+    origin: Origin
+    config: LoraConfig
+    origin_file: AdapterFile
+    config_file: AdapterFile
+
+
 def check_folder(folder: AdapterFolder, base: BaseDescription) -> AdapterManifest:
     """Check everything about the adapter in an opened folder. Blocks, and reads every byte once.
 
     Raises AdapterRefused, AdapterNameInvalid.
     """
+    said = check_said(folder, base)
+    with folder.opened(WEIGHTS, said.config.most_bytes()) as (weights, size):
+        return check_weights(said, weights, size)
+
+
+def check_said(folder: AdapterFolder, base: BaseDescription) -> Said:
+    """All but the weights, which `check_weights` must follow. Raises AdapterRefused, AdapterNameInvalid."""
     name = adapter_name(folder.adapter)
     origin_bytes, value = folder.read_json(ORIGIN)
-    check_base(name, value.get("base_digest"), value.get("numerics"), base.digest, base.numerics)
+    _check_base(name, value.get("base_digest"), value.get("numerics"), base)
     origin = read_origin(name, value)
     config_bytes, options = folder.read_json(CONFIG)
     config = LoraConfig(name, options, base.linears)
-    with folder.opened(WEIGHTS, config.most_bytes()) as (weights, size):
-        header = read_header(name, weights, size)
-        check_tensors(name, header, config.all_shapes())
-        sha256 = hash_finite(name, weights, header)
+    return Said(name, origin, config, _file(ORIGIN, origin_bytes), _file(CONFIG, config_bytes))
+
+
+def check_weights(said: Said, weights: BinaryIO, size: int) -> AdapterManifest:
+    """From the file's first byte to its last, a few megabytes at a time. Raises AdapterRefused."""
+    config, header = said.config, read_header(said.name, weights, size)
+    check_tensors(said.name, header, config.all_shapes())
+    sha256 = hash_finite(said.name, weights, header)
     tensors = sorted(header.tensors, key=lambda tensor: tensor.name)
     return AdapterManifest(
-        name=name,
-        files=(
-            _file(CONFIG, config_bytes),
-            AdapterFile(name=WEIGHTS, sha256=sha256, size_bytes=size),
-            _file(ORIGIN, origin_bytes),
-        ),
+        name=said.name,
+        files=(said.config_file, AdapterFile(name=WEIGHTS, sha256=sha256, size_bytes=size), said.origin_file),
         method="dora" if config.is_dora else "lora",
         rank=config.rank,
         alpha=config.alpha,
         targets=config.targets,
         tensors=tuple(AdapterTensor(name=each.name, dtype=each.dtype, shape=each.shape) for each in tensors),
-        origin=origin,
+        origin=said.origin,
     )
 
 
@@ -55,13 +75,12 @@ def origin_of(name: str, directory: Path) -> Origin:
         return read_origin(name, folder.read_json(ORIGIN)[1])
 
 
-def check_base(name: str, base_digest: object, numerics: object, served_digest: str, served_numerics: str) -> None:
-    """Said against served. Raises AdapterRefused."""
-    if base_digest != served_digest:
-        reason = f"it belongs to base {base_digest!r}, this worker serves {served_digest!r}"
+def _check_base(name: str, base_digest: object, numerics: object, base: BaseDescription) -> None:
+    if base_digest != base.digest:
+        reason = f"it belongs to base {base_digest!r}, this worker serves {base.digest!r}"
         raise refusal(AdapterBaseOther, name, ORIGIN, base_digest, reason)
-    if numerics != served_numerics:
-        reason = f"its base had numerics {numerics!r}, this worker's has {served_numerics!r}"
+    if numerics != base.numerics:
+        reason = f"its base had numerics {numerics!r}, this worker's has {base.numerics!r}"
         raise refusal(AdapterNumericsOther, name, ORIGIN, numerics, reason)
 
 

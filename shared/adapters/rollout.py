@@ -11,7 +11,7 @@ the alias moves; one that leaves is not waited for; what it reported does not co
 as does the deadline. Going back is different, because staying is worse: there a worker that fails, or says nothing
 until the deadline, holds up nobody as long as another has tested it (it takes no such job until it has).
 
-Not here: what a worker does to fetch and test, and who calls `settle` (whoever waits for it; twice does no harm).
+Not here: what a worker does to fetch and test (workers/adapters.py), and who calls `settle` (shared/rollouts.py).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.messages import CancelGeneration, GenerateReply, GenerationChanged, TokensGenerated, WatchGeneration
+from shared.messages import Control, GenerateReply, GenerationChanged, TokensGenerated
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Delivery(Protocol):
 
 
 PermitHandler = Callable[[Delivery], Awaitable[None]]
-ControlHandler = Callable[[CancelGeneration | WatchGeneration], Awaitable[None]]
+ControlHandler = Callable[[Control], Awaitable[None]]
 NodeHandler = Callable[[TokensGenerated | GenerationChanged], Awaitable[None]]
 
 
@@ -107,7 +107,7 @@ class Broker(Protocol):
         """
         ...
 
-    async def publish_control(self, message: CancelGeneration | WatchGeneration, worker_id: str | None) -> None:
+    async def publish_control(self, message: Control, worker_id: str | None) -> None:
         """To one worker, or to all when `worker_id` is None. Raises BrokerUnavailable."""
         ...
 

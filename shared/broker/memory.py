@@ -17,11 +17,10 @@ from shared.broker.base import ControlHandler, DeadLetter, NodeHandler, PermitHa
 from shared.errors import QueueFull
 from shared.messages import (
     AnyMessage,
-    CancelGeneration,
+    Control,
     GenerateReply,
     GenerationChanged,
     TokensGenerated,
-    WatchGeneration,
     decode,
     encode,
 )
@@ -79,7 +78,7 @@ class MemoryBroker:
             self._dead.remove(letter)
         return bool(taken)
 
-    async def publish_control(self, message: CancelGeneration | WatchGeneration, worker_id: str | None) -> None:
+    async def publish_control(self, message: Control, worker_id: str | None) -> None:
         for name, mailbox in self._workers.items():
             if worker_id in (None, name):
                 mailbox.put(message)

@@ -32,13 +32,13 @@ from shared.broker.base import ControlHandler, DeadLetter, NodeHandler, PermitHa
 from shared.errors import BrokerUnavailable, QueueFull
 from shared.ids import new_id
 from shared.messages import (
+    AdapterPublished,
     AnyMessage,
-    CancelGeneration,
+    Control,
     GenerateReply,
     GenerationChanged,
     MessageUnreadable,
     TokensGenerated,
-    WatchGeneration,
     decode,
     encode,
 )
@@ -234,14 +234,15 @@ class RabbitBroker:
             finally:
                 await _close(channel)
 
-    async def publish_control(self, message: CancelGeneration | WatchGeneration, worker_id: str | None) -> None:
-        key = topology.CANCEL_KEY if worker_id is None else topology.worker_key(worker_id)
+    async def publish_control(self, message: Control, worker_id: str | None) -> None:
+        to_all = topology.ADAPTERS_KEY if isinstance(message, AdapterPublished) else topology.CANCEL_KEY
+        key = to_all if worker_id is None else topology.worker_key(worker_id)
         async with _translated(self._confirmed):
             await self._control.publish(_message(message), key, mandatory=False, timeout=_TIMEOUT_S)
 
     @contextlib.asynccontextmanager
     async def consume_control(self, worker_id: str, handler: ControlHandler) -> AsyncIterator[None]:
-        bindings = [topology.CANCEL_KEY, topology.worker_binding(worker_id)]
+        bindings = [topology.CANCEL_KEY, topology.ADAPTERS_KEY, topology.worker_binding(worker_id)]
         async with self._consume_transient(topology.CONTROL_EXCHANGE, bindings, handler):
             yield
 

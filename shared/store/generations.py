@@ -23,6 +23,7 @@ from shared.chat import Generation, GenerationState, JobClass, Origin, PictureRe
 from shared.errors import NunmalError, PromptTooLong, TooManyAttempts
 from shared.evidence import Evidence
 from shared.store.connection import Collection, Document, translated
+from shared.store.leftovers import unique
 from shared.store.logprobs import logprobs_from_store, logprobs_in_store
 from shared.store.prompts import prompt_from_store, prompt_in_store
 from shared.store.times import moment, now
@@ -169,13 +170,21 @@ class Generations:
     # What a worker writes.
 
     @translated
-    async def claim(self, lane: str, worker_id: str, *, suspects: bool = True) -> Generation | None:
+    async def claim(
+        self, lane: str, worker_id: str, *, adapters: Sequence[str] = (), suspects: bool = True
+    ) -> Generation | None:
         """Take the lane's waiting generation whose turn it is, or None. Counts the attempt.
 
-        Without `suspects`, those whose last attempt ended without a new token are passed over."""
+        Only those that are answered with no adapter or one of `adapters`. Without `suspects`, those whose last attempt
+        ended without a new token are passed over."""
         proven = {} if suspects else {"stalled_attempts": 0}
         document = await self._generations.find_one_and_update(
-            {"lane": lane, "state": str(GenerationState.QUEUED), **proven},
+            {
+                "lane": lane,
+                "state": str(GenerationState.QUEUED),
+                "adapter": {"$in": [None, *adapters]},
+                **proven,
+            },
             {
                 "$set": {
                     "state": str(GenerationState.RUNNING),
@@ -188,6 +197,13 @@ class Generations:
             return_document=ReturnDocument.AFTER,
         )
         return _generation(document) if document else None
+
+    @translated
+    async def adapters_needed(self, lane: str) -> list[str]:
+        """The versions that the lane's unfinished generations name."""
+        query = {"lane": lane, "state": {"$in": _UNFINISHED}, "adapter": {"$ne": None}}
+        cursor = self._generations.find(query, {"adapter": 1}).limit(_MOST_WAITING_READ)
+        return unique([document["adapter"] async for document in cursor])
 
     @translated
     async def checkpoint(

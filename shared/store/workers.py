@@ -6,6 +6,7 @@ within that (NTP does).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,6 +29,7 @@ class WorkerStatus:
     heartbeat_at: datetime
     context_length: int | None = None  # tokens; None: an older worker does not tell
     sees: bool = False  # its model looks at pictures
+    adapters: tuple[str, ...] = ()  # versions that it answers with
 
     @property
     def free(self) -> int:
@@ -55,6 +57,7 @@ class Workers:
         answer_tokens: float | None = None,
         context_length: int | None = None,
         sees: bool = False,
+        adapters: Sequence[str] = (),
     ) -> None:
         await self._workers.update_one(
             {"_id": worker_id},
@@ -69,6 +72,7 @@ class Workers:
                     "answer_tokens": answer_tokens,
                     "context_length": context_length,
                     "sees": sees,
+                    "adapters": list(adapters),
                     "heartbeat_at": now(),
                 }
             },
@@ -106,4 +110,5 @@ def _status(document: Document) -> WorkerStatus:
         heartbeat_at=moment(document["heartbeat_at"]),
         context_length=document.get("context_length"),
         sees=document.get("sees", False),
+        adapters=tuple(document.get("adapters", ())),
     )

@@ -18,6 +18,7 @@ from shared.broker.rabbitmq import RabbitBroker
 from shared.errors import BrokerUnavailable, QueueFull
 from shared.ids import new_id
 from shared.messages import (
+    AdapterPublished,
     CancelGeneration,
     Frame,
     GenerateReply,
@@ -27,7 +28,7 @@ from shared.messages import (
 )
 from tests.rabbitmq_node import RabbitNode, clear_policy, set_policy
 
-Message = CancelGeneration | WatchGeneration | TokensGenerated | GenerationChanged
+Message = CancelGeneration | WatchGeneration | AdapterPublished | TokensGenerated | GenerationChanged
 
 
 class Inbox:
@@ -261,15 +262,17 @@ class BrokerContract:
             assert (await inbox.next_permit()).message == mine
             assert inbox.deliveries.empty()
 
-    async def test_cancel_reaches_every_worker(self, broker: Broker) -> None:
+    async def test_what_is_for_all_reaches_every_worker(self, broker: Broker) -> None:
         cancel = CancelGeneration(generation_id=new_id())
+        published = AdapterPublished(adapter="wallpaper")
         inboxes = {new_id(): Inbox(), new_id(): Inbox()}
         (one, first), (two, second) = inboxes.items()
 
         async with broker.consume_control(one, first.message), broker.consume_control(two, second.message):
-            await broker.publish_control(cancel, None)
+            for message in (cancel, published):
+                await broker.publish_control(message, None)
 
-            assert [await first.next_message(), await second.next_message()] == [cancel, cancel]
+                assert [await first.next_message(), await second.next_message()] == [message, message]
 
     async def test_command_to_one_worker_reaches_only_that_one(self, broker: Broker) -> None:
         watch = WatchGeneration(generation_id=new_id(), node_id=new_id(), offset=3)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from infra import adapters, cli
-from infra.adapters import differences
 from shared.adapters.refusals import AdapterNotFinite
 from shared.adapters.rollout import Report, Rollout, WorkerState, begin, report
 from shared.errors import AdapterBaseUnknown, AdapterInUse, AdapterNothingBefore, AdapterVersionUnknown, RolloutFailed
@@ -189,17 +188,6 @@ async def test_the_command_line_leads_there(
     code, _, said = await run("push", str(directory), "--name", "wallpaper")
     assert code == 1
     assert said.startswith("nunmal: adapter wallpaper: 'adapter_model.bin': files of this kind can hold code")
-
-
-def test_differences_are_told_by_name(tmp_path: Path) -> None:
-    one = checked("a", write_adapter(tmp_path))
-    origin = one.origin.model_copy(update={"metrics": {"loss": 1.25}})
-    other = one.model_copy(update={"rank": 8, "origin": origin, "tensors": one.tensors[1:]})
-
-    assert list(differences(one, one)) == []
-    told = list(differences(one, other))
-    assert told[:2] == ["rank: 2 -> 8", "metrics.loss: 1.5 -> 1.25"]
-    assert told[2].endswith("-> -")
 
 
 @pytest.mark.parametrize("share", ["10", "101%", "x%", "1e1%", "%"])

@@ -159,8 +159,8 @@ def test_a_mixed_batch_gives_what_each_gives_alone(family: str, lengths: tuple[i
     model = base(family)
     served = ServedAdapters(model, BASE_DIGEST, "none")
     for number, kind in enumerate(KINDS):
-        served.load(kind, save(tmp_path / str(number), family, kind, seed=number))
-    names = [None, *KINDS]
+        served.load(kind.replace(" ", "-"), save(tmp_path / str(number), family, kind, seed=number))
+    names = [None, *(kind.replace(" ", "-") for kind in KINDS)]
     orders = [names, names[1:] + names[:1], [names[1], None, names[4], names[4], None, names[3]]]
 
     for order in orders:

@@ -15,7 +15,14 @@ from shared.broker.base import Delivery
 from shared.broker.rabbitmq import RabbitBroker
 from shared.errors import BrokerUnavailable
 from shared.ids import new_id
-from shared.messages import CancelGeneration, GenerateReply, GenerationChanged, TokensGenerated, WatchGeneration
+from shared.messages import (
+    AdapterPublished,
+    CancelGeneration,
+    GenerateReply,
+    GenerationChanged,
+    TokensGenerated,
+    WatchGeneration,
+)
 from tests.rabbitmq_node import RabbitNode, close_all_connections, rabbitmq_node, rabbitmq_nodes, restart
 
 pytestmark = pytest.mark.rabbitmq
@@ -47,7 +54,7 @@ class Client:
         self.permits.put_nowait(delivery.message.generation_id)
 
     async def on_message(
-        self, message: CancelGeneration | WatchGeneration | TokensGenerated | GenerationChanged
+        self, message: CancelGeneration | WatchGeneration | AdapterPublished | TokensGenerated | GenerationChanged
     ) -> None:
         self.messages.put_nowait(message)
 

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from shared.adapters.base import BaseDescription
 from workers.engine.facts import AdapterFacts
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
@@ -173,6 +174,11 @@ class Engine(Protocol):
         ...
 
     def stats(self) -> EngineStats: ...
+
+    @property
+    def base(self) -> BaseDescription | None:
+        """What adapters must fit; None: it takes none."""
+        ...
 
     def adapters(self) -> tuple[AdapterFacts, ...]:
         """Those that requests may name."""

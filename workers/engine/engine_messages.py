@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from shared.adapters.base import BaseDescription
 from shared.errors import NunmalError
 from shared.settings import WorkerSettings
 from workers.engine.base import EngineStats, Looked, TokenEvent
@@ -32,6 +33,7 @@ class Opened:
     sampling: SamplingDefaults
     stop_text: str | None  # the answer ends before this text
     numerics: str  # device and precision, and why
+    base: BaseDescription  # what adapters must fit
     sees: bool = False  # it can be asked to look
 
 

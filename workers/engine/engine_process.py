@@ -58,7 +58,7 @@ def _serve(channel: Channel) -> None:
     engine = EngineThread(
         loaded.runner,
         facts,
-        slots=settings.slots,
+        slots=settings.slots + 1,  # one for the self-test of an adapter, which cannot wait for an answer to end
         prefill_chunk=settings.prefill_chunk,
         deliver=channel.send,
         died=lambda: os._exit(1),  # the worker sees it, and gives its answers back
@@ -70,6 +70,7 @@ def _serve(channel: Channel) -> None:
             loaded.sampling,
             loaded.stop_text,
             loaded.numerics.reason,
+            engine.base,
             sees=loaded.looker is not None,
         )
     )

@@ -12,14 +12,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import torch
 
+from shared.adapters.base import BaseDescription
 from shared.errors import AdapterRefused, GenerationCrashed, GenerationError, NunmalError
 from shared.telemetry import fields
 from workers.engine import admission
-from workers.engine.adapters.served_adapters import ServedAdapters
+from workers.engine.adapters.served_adapters import PreparedAdapter, ServedAdapters
 from workers.engine.adapters.versions import AdapterVersions
 from workers.engine.base import EngineStats, FinishReason, Logprobs, Request, TokenEvent
 from workers.engine.block_pool import BlockPool
@@ -53,6 +55,14 @@ class _Sequence:
         return Draw.of(self.request, self.generated)
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What a LoadAdapter came to."""
+
+    key: str
+    adapter: PreparedAdapter | NunmalError
+
+
 class EngineThread:
     """Starts at once; `close` ends it. Ids of requests that run at the same time must differ."""
 
@@ -82,8 +92,9 @@ class EngineThread:
         self._wake = threading.Condition()
         self._arrived: dict[str, Request] = {}  # under _wake, like the next three
         self._cancelled: list[str] = []
-        self._asked: list[LoadAdapter | UnloadAdapter] = []
+        self._asked: list[UnloadAdapter | _Prepared] = []
         self._is_closing = False
+        self._preparing = ThreadPoolExecutor(1, thread_name_prefix="adapter")
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -102,11 +113,34 @@ class EngineThread:
             self._cancelled.append(request_id)
             self._wake.notify()
 
+    @property
+    def base(self) -> BaseDescription:
+        """What adapters must fit."""
+        return self._served.base
+
     def ask(self, message: LoadAdapter | UnloadAdapter) -> None:
-        """Done between two steps; the answer comes through `deliver`."""
+        """Done between two steps; what takes long is done before, beside them. The answer comes through `deliver`."""
+        if isinstance(message, LoadAdapter):
+            self._preparing.submit(self._prepare, message)
+        else:
+            self._add_asked(message)
+
+    def _add_asked(self, asked: UnloadAdapter | _Prepared) -> None:
         with self._wake:
-            self._asked.append(message)
+            self._asked.append(asked)
             self._wake.notify()
+
+    def _prepare(self, message: LoadAdapter) -> None:
+        """In a thread of its own, one adapter after another."""
+        prepared: PreparedAdapter | NunmalError
+        try:
+            prepared = self._served.prepare(message.name, message.directory)
+        except NunmalError as error:
+            prepared = error
+        except Exception as error:
+            log.exception("adapter_failed")
+            prepared = AdapterRefused(adapter=message.name, reason=str(error))
+        self._add_asked(_Prepared(message.key, prepared))
 
     def stats(self) -> EngineStats:
         scheduler = self._scheduler
@@ -126,6 +160,7 @@ class EngineThread:
         with self._wake:
             self._is_closing = True
             self._wake.notify()
+        self._preparing.shutdown(wait=False, cancel_futures=True)
         self._thread.join(timeout_s)
 
     # Everything below runs in the engine's thread.
@@ -165,17 +200,17 @@ class EngineThread:
             self._end(request_id, TokenEvent(None, "cancelled"))
         return not is_closing
 
-    def _answer(self, message: LoadAdapter | UnloadAdapter) -> AdapterFacts | NunmalError | None:
-        try:
-            if isinstance(message, LoadAdapter):
-                return self._adapters.load(message.name, message.directory)
-            self._adapters.unload(message.name)
-        except NunmalError as error:
-            return error
-        except Exception as error:
-            log.exception("adapter_failed")
-            return AdapterRefused(adapter=message.name, reason=str(error))
-        return None
+    def _answer(self, asked: UnloadAdapter | _Prepared) -> AdapterFacts | NunmalError | None:
+        if isinstance(asked, UnloadAdapter):
+            try:
+                self._adapters.unload(asked.name)
+            except NunmalError as error:
+                return error
+            return None
+        if isinstance(asked.adapter, PreparedAdapter):
+            self._adapters.take(asked.adapter)
+            return asked.adapter.facts
+        return asked.adapter
 
     def _begin(self, request: Request) -> None:
         facts = self._facts

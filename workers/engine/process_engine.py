@@ -34,6 +34,7 @@ class ProcessEngine(StreamingEngine):
         on_step: OnStep,
     ) -> None:
         super().__init__(opened.facts)
+        self.base = opened.base
         self.opened = opened
         self._process = process
         self._end = end

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from shared.adapters.base import BaseDescription
 from shared.errors import AdapterRefused, EngineLost, GenerationError, NunmalError, PicturesUnsupported
 from workers.engine.base import EngineStats, Looked, Request, TokenEvent
 from workers.engine.engine_messages import Answer, Asked, LoadAdapter, Look, UnloadAdapter
@@ -25,6 +26,7 @@ class StreamingEngine(ABC):
 
     def __init__(self, facts: ModelFacts) -> None:
         self.lost = asyncio.Event()
+        self.base: BaseDescription | None = None
         self._facts = facts
         self._numbers = itertools.count()
         self._keys: dict[str, str] = {}  # of running requests, by their id

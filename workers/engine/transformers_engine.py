@@ -38,6 +38,7 @@ class TransformersEngine(StreamingEngine):
         self._thread = EngineThread(
             runner, facts, slots=slots, prefill_chunk=prefill_chunk, deliver=self._deliver, died=self._died
         )
+        self.base = self._thread.base
 
     def submit(self, request: Request) -> EventStream:
         self._loop = asyncio.get_running_loop()

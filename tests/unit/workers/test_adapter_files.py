@@ -11,7 +11,7 @@ import torch
 
 from shared.adapters.folder import CONFIG, ORIGIN, WEIGHTS
 from shared.errors import AdapterRefused
-from tests.adapter_folders import BASE, SAID, SHAPES, TRAINED, safetensors, write_adapter
+from tests.adapter_folders import BASE, SAID, SHAPES, TRAINED, checked, safetensors, write_adapter
 from workers.engine.adapters.adapter_files import AdapterFiles, read_adapter
 
 Q0, Q1 = (f"model.layers.{layer}.attn.q" for layer in range(2))
@@ -24,13 +24,13 @@ def directory(tmp_path: Path) -> Path:
 
 
 def read(directory: Path) -> AdapterFiles:
-    return read_adapter("tutor#1", directory, BASE.linears, BASE.digest, BASE.numerics)
+    return read_adapter("tutor", directory, BASE)
 
 
 def test_a_sound_adapter_comes_with_its_facts(directory: Path) -> None:
     files = read(directory)
 
-    assert (files.rank, files.is_dora, files.base_digest, files.numerics) == (2, False, BASE.digest, "none")
+    assert files.manifest == checked("tutor", directory)
     assert sorted(files.layers) == [Q0, Q1]
     assert files.layers[Q0].a.equal(torch.ones(2, 6))
     assert files.layers[Q0].b.equal(torch.ones(4, 2))
@@ -46,23 +46,23 @@ def test_dora_has_magnitudes(directory: Path) -> None:
     files = read(directory)
 
     magnitude = files.layers[Q1].magnitude
-    assert files.is_dora
+    assert files.manifest.method == "dora"
     assert magnitude is not None
     assert (magnitude.shape, magnitude.dtype) == ((4,), torch.bfloat16)
 
 
 def test_every_file_that_is_used_changes_the_digest(directory: Path) -> None:
-    digests = {read(directory).digest, read(directory).digest}
+    digests = {read(directory).manifest.digest, read(directory).manifest.digest}
     assert len(digests) == 1
 
     (directory / CONFIG).write_text(json.dumps(SAID | {"lora_alpha": 7}))
-    digests.add(read(directory).digest)
+    digests.add(read(directory).manifest.digest)
     (directory / WEIGHTS).write_bytes(safetensors(SHAPES, fill=0.0))
-    digests.add(read(directory).digest)
+    digests.add(read(directory).manifest.digest)
     (directory / "README.md").write_text("Other words.")
-    digests.add(read(directory).digest)
+    digests.add(read(directory).manifest.digest)
     (directory / ORIGIN).write_text(json.dumps(TRAINED | {"seed": 1}))
-    digests.add(read(directory).digest)
+    digests.add(read(directory).manifest.digest)
 
     assert len(digests) == 4
 
@@ -92,4 +92,15 @@ def test_what_breaks_a_rule_is_refused(directory: Path, spoil: Callable[[Path], 
         read(directory)
 
     assert caught.value.code == code
-    assert caught.value.facts["adapter"] == "tutor#1"
+    assert caught.value.facts["adapter"] == "tutor"
+
+
+def test_a_version_is_taken_from_its_own_files_alone(directory: Path) -> None:
+    version = checked("tutor", directory).version_id
+    assert read_adapter(version, directory, BASE).manifest.version_id == version
+
+    (directory / WEIGHTS).write_bytes(safetensors(SHAPES, fill=0.5))
+
+    with pytest.raises(AdapterRefused, match=f"not of {version}") as caught:
+        read_adapter(version, directory, BASE)
+    assert caught.value.code == "adapter_file_changed"

@@ -10,21 +10,19 @@ digested. Not here: what the adapter says.
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load as parse_safetensors
 
-from shared.adapters.base import LinearShape
-from shared.adapters.check import check_base
+from shared.adapters.base import BaseDescription
+from shared.adapters.check import check_said, check_weights
 from shared.adapters.config import LoraConfig
-from shared.adapters.folder import CONFIG, ORIGIN, WEIGHTS, AdapterFolder
-from shared.adapters.refusals import AdapterNotFinite, refusal
-from shared.adapters.weights import check_tensors, read_header
+from shared.adapters.folder import WEIGHTS, AdapterFolder
+from shared.adapters.manifest import AdapterManifest
+from shared.adapters.refusals import AdapterFileChanged, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +37,21 @@ class LoraTensors:
 
 @dataclass(frozen=True, slots=True)
 class AdapterFiles:
-    digest: str  # SHA-256 over names and contents of the three files
-    rank: int  # the greatest of its layers
-    is_dora: bool
-    base_digest: str
-    numerics: str
+    manifest: AdapterManifest
     layers: dict[str, LoraTensors]  # by the module's name in the base model
 
 
-def read_adapter(
-    name: str, directory: Path, linears: Mapping[str, LinearShape], base_digest: str, numerics: str
-) -> AdapterFiles:
-    """Check everything about an adapter. `linears`: the base's layers that may be adapted. Raises AdapterRefused."""
-    with AdapterFolder(name, directory) as folder:
-        config_bytes, options = folder.read_json(CONFIG)
-        origin_bytes, origin = folder.read_json(ORIGIN)
-        check_base(name, origin.get("base_digest"), origin.get("numerics"), base_digest, numerics)
-        config = LoraConfig(name, options, linears)
-        weights_bytes = folder.read(WEIGHTS, config.most_bytes())
-    header = read_header(name, io.BytesIO(weights_bytes), len(weights_bytes))
-    check_tensors(name, header, config.all_shapes())
-    tensors = parse_safetensors(weights_bytes)
-    for key, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise refusal(AdapterNotFinite, name, WEIGHTS, key, f"{key} has values that are not finite")
-    layers = {module: _layer(config, module, tensors) for module in config.modules}
-    digest = hashlib.sha256()
-    for file, content in ((CONFIG, config_bytes), (WEIGHTS, weights_bytes), (ORIGIN, origin_bytes)):
-        digest.update(f"{file} {hashlib.sha256(content).hexdigest()}\n".encode())
-    return AdapterFiles(digest.hexdigest(), config.rank, config.is_dora, base_digest, numerics, layers)
+def read_adapter(name: str, directory: Path, base: BaseDescription) -> AdapterFiles:
+    """Check everything about an adapter, or a version (`name@12hex`), which must be that one. Raises AdapterRefused."""
+    with AdapterFolder(name.partition("@")[0], directory) as folder:
+        said = check_said(folder, base)
+        content = folder.read(WEIGHTS, said.config.most_bytes())
+    manifest = check_weights(said, io.BytesIO(content), len(content))
+    if "@" in name and manifest.version_id != name:
+        reason = f"its files are those of {manifest.version_id}, not of {name}"
+        raise refusal(AdapterFileChanged, name, WEIGHTS, manifest.digest, reason)
+    tensors = parse_safetensors(content)
+    return AdapterFiles(manifest, {module: _layer(said.config, module, tensors) for module in said.config.modules})
 
 
 def _layer(config: LoraConfig, module: str, tensors: dict[str, torch.Tensor]) -> LoraTensors:

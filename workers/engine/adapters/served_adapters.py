@@ -1,13 +1,14 @@
 """The adapters of one model: loaded, replaced and unloaded between steps, and mixed with none in one batch.
 
-Belongs to the model's thread. Adapted layers keep their place in the model and their weights (adapted_linear.py). Not
-here: prefix-cache keys, which must hold the adapter's digest, and rows' order in a batch. Rows of one adapter that lie
-beside each other are one span; interleaved rows are right but slow.
+Belongs to the model's thread, but for `prepare`. Adapted layers keep their place in the model and their weights
+(adapted_linear.py). Not here: prefix-cache keys, which must hold the adapter's digest, and rows' order in a batch. Rows
+of one adapter that lie beside each other are one span; interleaved rows are right but slow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,21 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from shared.adapters.base import LinearShape
+from shared.adapters.base import BaseDescription, LinearShape
 from shared.adapters.folder import WEIGHTS
 from shared.adapters.refusals import AdapterNotFinite, refusal
 from shared.errors import AdapterRefused, AdapterUnknown
 from workers.engine.adapters.adapted_linear import AdaptedLinear, LayerWeights, prepare
 from workers.engine.adapters.adapter_files import read_adapter
 from workers.engine.facts import AdapterFacts
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAdapter:
+    """Checked, and in the model's memory; no row of a batch can use it yet."""
+
+    facts: AdapterFacts
+    layers: dict[str, LayerWeights]  # by the module's name
 
 
 class ServedAdapters:
@@ -31,42 +40,51 @@ class ServedAdapters:
     """
 
     def __init__(self, model: PreTrainedModel, digest: str, numerics: str) -> None:
-        self._digest = digest
-        self._numerics = numerics
         self._like = model.get_input_embeddings().get_parameter("weight")
         self._linears = _linears_of(model)
-        self._shapes = {
-            name: LinearShape(module.in_features, module.out_features) for name, module in self._linears.items()
-        }
+        shapes = {name: LinearShape(module.in_features, module.out_features) for name, module in self._linears.items()}
+        self.base = BaseDescription(digest, numerics, shapes)
         self._adapted: dict[str, AdaptedLinear] = {}  # by the module's name
         self._facts: dict[str, AdapterFacts] = {}
         self._spans: tuple[tuple[str | None, int], ...] | None = None
 
     @torch.inference_mode()
-    def load(self, name: str, directory: Path) -> AdapterFacts:
-        """Check, prepare, then take over at once; an adapter of this name is replaced. `begin` must follow.
-
-        Raises AdapterRefused: nothing has changed.
-        """
-        files = read_adapter(name, directory, self._shapes, self._digest, self._numerics)
+    def prepare(self, name: str, directory: Path) -> PreparedAdapter:
+        """Read, check, fold and move it; changes nothing, so any thread may. Raises AdapterRefused."""
+        files = read_adapter(name, directory, self.base)
+        manifest = files.manifest
         layers: dict[str, LayerWeights] = {}
         try:
             for module, tensors in files.layers.items():
                 layers[module] = prepare(self._linears[module], tensors, self._like)
                 if not layers[module].is_finite():
                     reason = f"{module} is not finite in {self._like.dtype}"
-                    raise refusal(AdapterNotFinite, name, WEIGHTS, module, reason)
+                    raise refusal(AdapterNotFinite, manifest.name, WEIGHTS, module, reason)
         except torch.OutOfMemoryError as error:
-            raise AdapterRefused(adapter=name, reason="there is no memory for it") from error
-        size_bytes = sum(layer.size_bytes for layer in layers.values())
+            raise AdapterRefused(adapter=manifest.name, reason="there is no memory for it") from error
         facts = AdapterFacts(
-            name, files.digest, files.rank, files.is_dora, files.base_digest, files.numerics, size_bytes
+            name,
+            manifest.digest,
+            manifest.rank,
+            manifest.method == "dora",
+            self.base.digest,
+            self.base.numerics,
+            sum(layer.size_bytes for layer in layers.values()),
         )
-        for module in layers.keys() - self._adapted.keys():
+        return PreparedAdapter(facts, layers)
+
+    def take(self, name: str, prepared: PreparedAdapter) -> None:
+        """Serve it under this name; an adapter of this name is replaced. `begin` must follow."""
+        for module in prepared.layers.keys() - self._adapted.keys():
             self._adapted[module] = AdaptedLinear(self._linears[module])
-        self._put(name, layers)
-        self._facts[name] = facts
-        return facts
+        self._put(name, prepared.layers)
+        self._facts[name] = prepared.facts
+
+    def load(self, name: str, directory: Path) -> AdapterFacts:
+        """Both at once. Raises AdapterRefused: nothing has changed."""
+        prepared = self.prepare(name, directory)
+        self.take(name, prepared)
+        return prepared.facts
 
     def unload(self, name: str) -> None:
         """No row may need it any more. `begin` must follow. Raises AdapterUnknown."""

@@ -6,12 +6,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import replace
-from pathlib import Path
 
-from shared.errors import AdapterRefused, AdapterUnknown
-from workers.engine.adapters.served_adapters import ServedAdapters
-from workers.engine.facts import AdapterFacts
+from shared.errors import AdapterUnknown
+from workers.engine.adapters.served_adapters import PreparedAdapter, ServedAdapters
 
 
 class AdapterVersions:
@@ -24,18 +21,15 @@ class AdapterVersions:
         self._digests: dict[str, str] = {}  # of each version
         self._numbers = itertools.count(1)
 
-    def load(self, name: str, directory: Path) -> AdapterFacts:
-        """Raises AdapterRefused: nothing has changed."""
-        version = f"{name}#{next(self._numbers)}"
-        try:
-            facts = self._served.load(version, directory)
-        except AdapterRefused as error:  # people know it by its name
-            raise type(error)("", **(error.facts | {"adapter": name})) from error
+    def take(self, prepared: PreparedAdapter) -> None:
+        """Serve it under its name from now on."""
+        facts = prepared.facts
+        version = f"{facts.name}#{next(self._numbers)}"
+        self._served.take(version, prepared)
         self._digests[version] = facts.digest
-        older = self._current.get(name)
-        self._current[name] = version
+        older = self._current.get(facts.name)
+        self._current[facts.name] = version
         self._retire(older)
-        return replace(facts, name=name)
 
     def unload(self, name: str) -> None:
         """Raises AdapterUnknown."""
