@@ -74,6 +74,10 @@ bench-peers: $(VENV)/test.stamp ## Install the engines that ours is compared wit
 bench-engine: bench-peers ## Measure the engine beside its peers; writes build/bench/engine.json (ARGS=--quick) (50 min)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.engine $(ARGS)
 
+.PHONY: bench-adapters
+bench-adapters: $(VENV)/test.stamp ## Reload adapters under load, refuse hostile ones, compare with PEFT; writes build/bench/adapters.json (ARGS=--quick) (15 min)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.adapters $(ARGS)
+
 .PHONY: bench-vision
 bench-vision: $(VENV)/test.stamp ## What the model sees in unseen pictures, and what they cost; writes build/bench/vision.json (ARGS='--model DIR') (20 min)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.vision $(ARGS)
