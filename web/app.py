@@ -12,14 +12,21 @@ from quart.typing import ResponseReturnValue
 
 from shared.broker.base import Broker
 from shared.errors import ConfigError
+from shared.publishing import Publishing
 from shared.settings import REFERENCE_MODEL, Settings, WebSettings
 from shared.store import Store
 from shared.topology import CHAT_JOBS, lane
 from web.account.deletion import AccountDeletion
 from web.account.my_data import my_data_blueprint
 from web.account.routes import account_blueprint
+from web.adapters.routes import PATH as ADAPTER_PAGES
+from web.adapters.routes import adapter_pages
+from web.adapters.trials import Trials
 from web.api.access import Callers
+from web.api.adapter_routes import PATH as ADAPTERS
+from web.api.adapter_routes import adapters_blueprint
 from web.api.envelope import Envelopes
+from web.api.models import Models
 from web.api.openapi import openapi_document
 from web.api.routes import api_blueprint
 from web.api.service import ApiService
@@ -38,6 +45,7 @@ from web.auth.throttling import Throttling, TryLimits
 from web.bodies import LargeBodies
 from web.cancellation import Cancellation
 from web.chat.admission import Admission
+from web.chat.choice import AdapterChoice
 from web.chat.hub import Hub
 from web.chat.limits import Limits
 from web.chat.line import Lines
@@ -67,6 +75,7 @@ from web.words import load_words
 
 _MOST_BODY_BYTES = 2 * 1024 * 1024  # 100,000 Hangul syllables, percent-encoded, still get their sentence
 _MIB = 1024 * 1024
+_MOST_ADAPTER_BYTES = 200 * _MIB  # over HTTP; `nunmal adapters push` takes what its base allows
 _WITHOUT_VISITOR = ("/static/", "/favicon.ico", "/healthz", "/readyz")
 _HUB = "nunmal_hub"
 
@@ -121,7 +130,8 @@ def create_app(
     admission = Admission(store, broker, lines, limits, hub)
     cancellation = Cancellation(store, broker)
     most_chars = settings.web.message_max_chars
-    service = ChatService(store, admission, cancellation, hub, lane=lane_name, most_chars=most_chars)
+    choice = AdapterChoice(store, lane_name, stale_after_s)
+    service = ChatService(store, admission, cancellation, hub, choice, lane=lane_name, most_chars=most_chars)
     api_service = ApiService(store, admission, cancellation, most_chars=settings.web.prompt_max_chars)
     letters = AccountLetters(outbox)
     deletion = AccountDeletion(store, accounts, second_step, cancellation)
@@ -152,7 +162,7 @@ def create_app(
     app.register_blueprint(security_txt_blueprint(settings.web.security_contact, settings.web.public_url))
     app.register_blueprint(pictures_blueprint(pictures, visitors, large_bodies, most_mib=settings.web.picture_max_mib))
     app.register_blueprint(
-        chat_blueprint(service, transcripts, hub, visitors, times, open_streams, pictures, sight, large_bodies)
+        chat_blueprint(service, transcripts, hub, visitors, times, open_streams, pictures, sight, large_bodies, choice)
     )
     app.register_blueprint(usage_blueprint(limits, visitors))
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))
@@ -163,8 +173,16 @@ def create_app(
         api_blueprint(
             *(api_service, Callers(store), hub, lines, envelopes, times, open_streams, pictures, large_bodies),
             openapi_document(),
-            model=settings.model_name,
+            Models(choice, settings.model_name),
             lane=lane_name,
+        )
+    )
+    publishing = Publishing(store, broker)
+    app.register_blueprint(adapters_blueprint(store, publishing, Callers(store), large_bodies))
+    app.register_blueprint(
+        adapter_pages(
+            *(store, publishing, Trials(store, api_service, lane_name), transcripts, hub, visitors),
+            *(times, open_streams, large_bodies, timedelta(seconds=stale_after_s)),
         )
     )
     register_errors(app, visitors, envelopes)
@@ -224,6 +242,8 @@ def _most_body_bytes(picture_mib: int, path: str, mimetype: str) -> int | None:
         return most * 4 // 3 + _MOST_BODY_BYTES  # base64
     if mimetype != "multipart/form-data":
         return None
+    if path in (ADAPTERS, ADAPTER_PAGES):
+        return _MOST_ADAPTER_BYTES
     if path == UPLOADS:
         return picture_mib * _MIB + _MOST_BODY_BYTES
     is_question = path == "/chat" or (path.startswith("/chat/") and path.count("/") == 2)

@@ -14,6 +14,9 @@ from werkzeug.exceptions import HTTPException
 
 from shared.errors import (
     AccessError,
+    AdapterBusy,
+    AdapterInUse,
+    AdapterRefused,
     Busy,
     CsrfFailed,
     EmailTaken,
@@ -29,6 +32,7 @@ from shared.errors import (
     NunmalError,
     PicturesUnsupported,
     PictureTooLarge,
+    RolloutFailed,
     SecondStepChanged,
     ServiceError,
 )
@@ -45,6 +49,7 @@ _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
     (MessageTooLong, 413),
     (PictureTooLarge, 413),
     (EmailTaken, 409),
+    (AdapterInUse, 409),
     (InputError, 422),
     (PicturesUnsupported, 422),
     (LoginFailed, 401),
@@ -56,6 +61,9 @@ _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
     (SecondStepChanged, 409),
     (AccessError, 403),
     (Busy, 409),
+    (AdapterBusy, 409),
+    (RolloutFailed, 409),
+    (AdapterRefused, 422),
     (LimitReached, 429),
     (ServiceError, 503),
 )

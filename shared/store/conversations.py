@@ -19,7 +19,7 @@ class Conversations:
         await self._conversations.create_index("user_id")
 
     @translated
-    async def create(self, conversation_id: str, user_id: str, title: str, leaf_id: str) -> None:
+    async def create(self, conversation_id: str, user_id: str, title: str, leaf_id: str, adapter: str = "") -> None:
         """Does nothing if it exists (the same first message sent twice)."""
         created_at = now()
         await self._conversations.update_one(
@@ -29,6 +29,7 @@ class Conversations:
                     "user_id": user_id,
                     "title": title,
                     "leaf_id": leaf_id,
+                    "adapter": adapter,
                     "created_at": created_at,
                     "updated_at": created_at,
                 }
@@ -57,6 +58,13 @@ class Conversations:
         return result.matched_count == 1
 
     @translated
+    async def choose(self, conversation_id: str, user_id: str, adapter: str) -> None:
+        """The name of the adapter for its next questions, or ""."""
+        await self._conversations.update_one(
+            {"_id": conversation_id, "user_id": user_id}, {"$set": {"adapter": adapter}}
+        )
+
+    @translated
     async def rename(self, conversation_id: str, user_id: str, title: str) -> bool:
         result = await self._conversations.update_one(
             {"_id": conversation_id, "user_id": user_id}, {"$set": {"title": title}}
@@ -77,4 +85,5 @@ def _conversation(document: Document) -> Conversation:
         leaf_id=document["leaf_id"],
         created_at=moment(document["created_at"]),
         updated_at=moment(document["updated_at"]),
+        adapter=document.get("adapter", ""),
     )

@@ -17,7 +17,7 @@ from shared.ids import new_id
 from shared.store.connection import Collection, Document, translated
 from shared.store.times import moment, now
 
-SCOPES = ("chat", "completions", "models", "jobs")  # one for each family of routes under /v1
+SCOPES = ("chat", "completions", "models", "jobs", "adapters")  # one for each family of routes under /v1
 
 _PREFIX = "sk-nunmal-"
 _SECRET_BYTES = 36  # without the characters that the hint shows, 264 bits are left

@@ -6,10 +6,14 @@ import asyncio
 
 from quart import request
 
+from shared.chat import AccountRole
 from shared.store import Store
 from shared.store.keys import ApiKey
 from web.api.problems import ApiKeyInvalid, ScopeMissing
 from web.security_log import SecurityEvent, note
+
+_RESEARCH = "adapters"
+_RESEARCHERS = (AccountRole.RESEARCHER, AccountRole.OPERATOR)
 
 
 class Callers:
@@ -29,4 +33,13 @@ class Callers:
         is_leaving, _ = await asyncio.gather(self._store.users.is_leaving(key.user_id), self._store.keys.used(key))
         if is_leaving:  # its document goes a moment later
             raise ApiKeyInvalid
+        return key
+
+    async def require_researcher(self) -> ApiKey:
+        """The key of a researcher or an operator that may change adapters. Raises as `require`."""
+        key = await self.require(_RESEARCH)
+        owner = await self._store.users.get(key.user_id)
+        if owner is None or owner.role not in _RESEARCHERS:
+            note(SecurityEvent.ROLE_REFUSED, user_id=key.user_id)
+            raise ScopeMissing(scope=_RESEARCH)
         return key

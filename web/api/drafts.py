@@ -54,7 +54,7 @@ def of_chat(
     )
     origin = Origin.CHAT if isinstance(body, ChatCompletionRequest) else Origin.JOB
     draft = replace(
-        _draft(prompt, sampling, user_id, lane, origin),
+        draft_of(prompt, sampling, user_id, lane, origin),
         pictures=tuple(picture for pictures in shown.values() for picture in pictures),
     )
     if isinstance(body, ChatCompletionRequest):
@@ -67,7 +67,7 @@ def of_text(body: CompletionRequest, user_id: str, lane: str) -> list[Generation
     """One for each choice. Raises ParameterInvalid."""
     body.check()
     sampling = replace(_sampling(body, body.max_tokens), logprobs=body.logprobs)
-    return _choices(_draft(body.text, sampling, user_id, lane, Origin.TEXT), body.seed, body.n)
+    return _choices(draft_of(body.text, sampling, user_id, lane, Origin.TEXT), body.seed, body.n)
 
 
 def length_of(draft: Generation) -> int:
@@ -77,7 +77,7 @@ def length_of(draft: Generation) -> int:
     return sum(len(message.content) for message in draft.prompt or ())
 
 
-def _draft(
+def draft_of(
     prompt: tuple[Message, ...] | str, sampling: SamplingParams, user_id: str, lane: str, origin: Origin
 ) -> Generation:
     generation_id = new_id()

@@ -12,6 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from shared.adapters.folder import FILES
+from web.api.adapter_objects import Adapter, AdapterList, Differences, Version
 from web.api.objects import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -24,16 +26,19 @@ from web.api.objects import (
     Model,
     ModelList,
 )
-from web.api.requests import ChatCompletionRequest, CompletionRequest, JobRequest
+from web.api.requests import CanaryRequest, ChatCompletionRequest, CompletionRequest, JobRequest
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
+FORM = "multipart/form-data"
+_RESEARCH = "adapters"
 
 _REFUSALS = {
     400: "The request is not what this route takes; `param` says where.",
     401: "No valid API key.",
     403: "The key may not do this.",
     404: "There is no such model, job or address.",
+    409: "Another change is under way, or it is in use.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     429: "A limit of this account is reached.",
@@ -56,6 +61,7 @@ class Operation:
     answers: dict[str, type[BaseModel] | None]  # by content type; None: any JSON
     scope: str | None = None  # None: needs no key
     body: type[BaseModel] | None = None
+    files: tuple[str, ...] = ()  # of a form that also has a `name`
     status: int = 200
     refusals: tuple[int, ...] = ()
     query: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -122,6 +128,61 @@ OPERATIONS = (
         refusals=(404,),
     ),
     Operation(
+        *("get", "/v1/adapters", "listAdapters", "Every adapter with its versions, and how they are used."),
+        answers={JSON: AdapterList},
+        scope=_RESEARCH,
+    ),
+    Operation(
+        *("post", "/v1/adapters", "pushAdapter", "Check an adapter and keep it as a version; it is not used yet."),
+        answers={JSON: Version},
+        scope=_RESEARCH,
+        status=201,
+        refusals=(400, 413, 415),
+        files=FILES,
+    ),
+    Operation(
+        *("get", "/v1/adapters/{name}", "retrieveAdapter", "One of them, and how far each worker is."),
+        answers={JSON: Adapter},
+        scope=_RESEARCH,
+        refusals=(400,),
+    ),
+    Operation(
+        *("get", "/v1/adapters/{one}/diff/{other}", "diffAdapters", "What two versions differ in."),
+        answers={JSON: Differences},
+        scope=_RESEARCH,
+        refusals=(400, 404),
+    ),
+    Operation(
+        *(
+            "post",
+            "/v1/adapters/{version}/activate",
+            "activateAdapter",
+            "Answer with it once all workers have.",
+        ),
+        answers={JSON: Adapter},
+        scope=_RESEARCH,
+        refusals=(400, 404, 409),
+    ),
+    Operation(
+        *("post", "/v1/adapters/{version}/canary", "canaryAdapter", "The same for a share of conversations."),
+        answers={JSON: Adapter},
+        scope=_RESEARCH,
+        body=CanaryRequest,
+        refusals=(400, 404, 409, 415),
+    ),
+    Operation(
+        *("post", "/v1/adapters/{version}/retire", "retireAdapter", "It is used no more, and its files go."),
+        answers={JSON: Adapter},
+        scope=_RESEARCH,
+        refusals=(400, 404, 409),
+    ),
+    Operation(
+        *("post", "/v1/adapters/{name}/rollback", "rollBackAdapter", "End what is rolled out, or go one version back."),
+        answers={JSON: Adapter},
+        scope=_RESEARCH,
+        refusals=(400, 409),
+    ),
+    Operation(
         *("get", "/v1/openapi.json", "getOpenApi", "This document."),
         answers={JSON: None},
         refusals=(),
@@ -150,7 +211,7 @@ def openapi_document() -> str:
         "info": {
             "title": "Nunmal API",
             "version": "1",
-            "description": "Speaks OpenAI's chat completions, completions and models; jobs are our own.",
+            "description": "Speaks OpenAI's chat completions, completions and models; jobs and adapters are our own.",
         },
         "servers": [{"url": "/"}],
         "security": [{"key": []}],
@@ -184,7 +245,14 @@ def _described(operation: Operation) -> dict[str, Any]:
         described["parameters"] = parameters
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(operation.body)}}}
+    elif operation.files:
+        described["requestBody"] = {"required": True, "content": {FORM: {"schema": _form(operation.files)}}}
     return described
+
+
+def _form(files: tuple[str, ...]) -> dict[str, Any]:
+    fields = {"name": {"type": "string"}} | {file: {"type": "string", "format": "binary"} for file in files}
+    return {"type": "object", "required": list(fields), "properties": fields}
 
 
 def _content(media: str, kind: type[BaseModel] | None) -> dict[str, Any]:

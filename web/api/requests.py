@@ -99,7 +99,7 @@ ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Fie
 class _Sampled(Body):
     """What both kinds of completions share."""
 
-    model: str = Field(description="As GET /v1/models lists it.")
+    model: str = Field(description="As GET /v1/models lists it: the model, or `model:adapter`.")
     max_tokens: TokenLimit | None = Field(None, description="Most tokens of the answer.")
     temperature: float | None = Field(None, ge=0, le=2, description="0: the likeliest token. Null: the model's own.")
     top_p: float | None = Field(None, ge=0, le=1)
@@ -186,6 +186,12 @@ class JobRequest(_Chat):
     )
     n: Annotated[Any, Only((1,))] = None
     stream: Annotated[Any, Only((False,))] = None
+
+
+class CanaryRequest(Body):
+    """The body of POST /v1/adapters/{version}/canary."""
+
+    percent: float = Field(ge=0, le=100, description="Of conversations and requests; 0 ends it.")
 
 
 class CompletionRequest(_Sampled):

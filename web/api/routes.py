@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import TypeVar
 
 from quart import Blueprint, Response, request
 from quart.typing import ResponseReturnValue
 
 from shared.chat import Generation, GenerationState
+from shared.ids import new_id
 from shared.store.keys import ApiKey
 from web.api import drafts, shapes
 from web.api.access import Callers
 from web.api.body import read_body
 from web.api.envelope import PREFIX, Envelopes
 from web.api.job_stream import JobStreams
-from web.api.objects import ApiObject, Job, JobList, Model, ModelList
+from web.api.models import Models
+from web.api.objects import ApiObject, Job, JobList, ModelList
 from web.api.pictures import keep_pictures
-from web.api.problems import ModelUnknown, ParameterTooLarge, ParameterTooSmall, ParameterTypeWrong
+from web.api.problems import ParameterTooLarge, ParameterTooSmall, ParameterTypeWrong
 from web.api.requests import ChatCompletionRequest, CompletionRequest, JobRequest, TextFormat
 from web.api.service import ApiService
 from web.api.stream import CompletionStreams
@@ -32,7 +34,6 @@ from web.pictures.service import PictureService
 
 _MOST_JOBS = 100
 _JOBS_LISTED = 20
-_MOST_NAME = 100
 
 B = TypeVar("B", ChatCompletionRequest, JobRequest)
 
@@ -48,15 +49,15 @@ def api_blueprint(
     pictures: PictureService,
     large_bodies: LargeBodies,
     document: str,
+    models: Models,
     *,
-    model: str,
     lane: str,
 ) -> Blueprint:
-    """`document`: the OpenAPI document. `model`: the one that `lane` serves."""
+    """`document`: the OpenAPI document. `models`: what `lane` serves."""
     blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
+    model = models.model
     streams = CompletionStreams(service, hub, envelopes, times, model)
     job_streams = JobStreams(service, hub, envelopes, times, model)
-    listed = Model(id=model, object="model", created=int(time.time()), owned_by="nunmal", root=model, parent=None)
 
     @blueprint.post("/chat/completions")
     async def chat_completions() -> ResponseReturnValue:
@@ -71,8 +72,8 @@ def api_blueprint(
     async def completions() -> ResponseReturnValue:
         key = await callers.require("completions")
         body = await read_body(request, CompletionRequest)
-        _require_model(body.model, model)
-        turns = await service.submit(drafts.of_text(body, key.user_id, lane))
+        adapter = await models.adapter(body.model, new_id())
+        turns = await service.submit(answered_by(adapter, drafts.of_text(body, key.user_id, lane)))
         if body.stream:
             return await streamed(turns, bool(body.stream_options and body.stream_options.include_usage))
         return _json(shapes.text_completion(await streams.whole(turns), model))
@@ -80,28 +81,31 @@ def api_blueprint(
     async def asked(key: ApiKey, kind: type[B]) -> tuple[B, list[Generation]]:
         with large_bodies.reading(request, key.user_id):
             body = await read_body(request, kind)
-            _require_model(body.model, model)
+            adapter = await models.adapter(body.model, new_id())
             body.check()
             if any(message.images for message in body.messages):
                 await service.require_room(key.user_id, lane)
             shown = await keep_pictures(body, key.user_id, pictures)
         if body.response_format is None or isinstance(body.response_format, TextFormat):
-            return body, drafts.of_chat(body, key.user_id, lane, shown)
-        return body, await service.checked(key.user_id, lane, lambda: drafts.of_chat(body, key.user_id, lane, shown))
+            return body, answered_by(adapter, drafts.of_chat(body, key.user_id, lane, shown))
+        made = await service.checked(key.user_id, lane, lambda: drafts.of_chat(body, key.user_id, lane, shown))
+        return body, answered_by(adapter, made)
+
+    def answered_by(adapter: str | None, made: list[Generation]) -> list[Generation]:
+        return [replace(draft, adapter=adapter) for draft in made]
 
     async def streamed(turns: list[Generation], with_usage: bool) -> Response:
         return _events(await streams.open(turns, envelopes.language(), with_usage=with_usage))
 
     @blueprint.get("/models")
-    async def models() -> ResponseReturnValue:
+    async def all_models() -> ResponseReturnValue:
         await callers.require("models")
-        return _json(ModelList(object="list", data=[listed]))
+        return _json(ModelList(object="list", data=await models.listed()))
 
     @blueprint.get("/models/<path:name>")
     async def one_model(name: str) -> ResponseReturnValue:
         await callers.require("models")
-        _require_model(name, model)
-        return _json(listed)
+        return _json(await models.one(name))
 
     @blueprint.post("/jobs")
     async def submit_job() -> ResponseReturnValue:
@@ -149,11 +153,6 @@ def api_blueprint(
         return shapes.job_of(turn, place, model, envelopes, envelopes.language())
 
     return blueprint
-
-
-def _require_model(asked: str, served: str) -> None:
-    if asked != served:
-        raise ModelUnknown(param="model", model=asked[:_MOST_NAME])
 
 
 def _limit() -> int:

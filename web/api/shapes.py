@@ -39,6 +39,11 @@ def generation_id(name: str) -> str:
     return name.removeprefix("chatcmpl-").removeprefix("cmpl-")
 
 
+def model_of(turn: Generation, model: str) -> str:
+    """What answers it, to the version; `model`: the base."""
+    return f"{model}:{turn.adapter}" if turn.adapter else model
+
+
 def fingerprint(turn: Generation) -> str | None:
     """Of weights, tokenizer and template, once a worker has told."""
     return f"fp_{turn.model_digest[:12]}" if turn.model_digest else None
@@ -62,7 +67,7 @@ def chat_completion(turns: Sequence[Generation], model: str) -> ChatCompletion:
         id=completion_id(turns[0]),
         object="chat.completion",
         created=int(turns[0].created_at.timestamp()),
-        model=model,
+        model=model_of(turns[0], model),
         system_fingerprint=fingerprint(turns[0]),
         choices=[
             ChatChoice(
@@ -83,7 +88,7 @@ def text_completion(turns: Sequence[Generation], model: str) -> Completion:
         id=completion_id(turns[0]),
         object="text_completion",
         created=int(turns[0].created_at.timestamp()),
-        model=model,
+        model=model_of(turns[0], model),
         system_fingerprint=fingerprint(turns[0]),
         choices=[
             TextChoice(
@@ -109,7 +114,7 @@ def job_of(turn: Generation, place: line.Place | None, model: str, envelopes: En
         completion_id=completion_id(turn),
         status=turn.shown_state.value,
         priority="bulk" if turn.job_class is JobClass.BULK else "interactive",
-        model=model,
+        model=model_of(turn, model),
         created=int(turn.created_at.timestamp()),
         finished=int(turn.finished_at.timestamp()) if turn.finished_at else None,
         place=place_of(place),

@@ -28,7 +28,15 @@ from web.api.objects import (
 )
 from web.api.problems import NodeEnding
 from web.api.service import ApiService
-from web.api.shapes import chat_logprobs, completion_id, fingerprint, finish_reason, text_logprobs, usage_of
+from web.api.shapes import (
+    chat_logprobs,
+    completion_id,
+    fingerprint,
+    finish_reason,
+    model_of,
+    text_logprobs,
+    usage_of,
+)
 from web.api.watching import Watch, watching
 from web.chat.hub import Hub
 from web.chat.live import LiveAnswer
@@ -138,7 +146,7 @@ class CompletionStreams:
 
     async def _answers(self, watch: Watch, turns: Sequence[Generation], with_usage: bool) -> AsyncGenerator[str, None]:
         now = asyncio.get_running_loop().time
-        shape = _chunks_of(turns[0], watch.answers[0], self._model, with_usage)
+        shape = _chunks_of(turns[0], watch.answers[0], model_of(turns[0], self._model), with_usage)
         said = [""] * len(turns)
         with_logprobs = turns[0].sampling.logprobs is not None
         ended: dict[int, Generation] = {}

@@ -12,6 +12,7 @@ from shared.errors import Busy, InputError, LimitReached, NunmalError, PicturesU
 from shared.evidence import Evidence
 from shared.ids import new_id
 from web.bodies import LargeBodies
+from web.chat.choice import AdapterChoice
 from web.chat.evidence import pictures_of, view_of_evidence
 from web.chat.hub import Hub
 from web.chat.open_streams import OpenStreams
@@ -37,6 +38,7 @@ def chat_blueprint(
     pictures: PictureService,
     sight: Sight,
     large_bodies: LargeBodies,
+    choice: AdapterChoice,
 ) -> Blueprint:
     blueprint = Blueprint("chat", __name__, url_prefix="/chat")
 
@@ -46,12 +48,18 @@ def chat_blueprint(
         draft: str = "",
         error: NunmalError | None = None,
         draft_pictures: Sequence[PictureRef] = (),
+        chosen: str | None = None,
     ) -> Response:
         """The chat page; after a refused message with what was typed and uploaded, and a sentence beside the field."""
         words = visitors.current().words
         turns = await transcripts.of(opened.turns, words) if opened else []
+        if chosen is None:
+            chosen = opened.conversation.adapter if opened else ""
+        offered = [adapter.name for adapter in await choice.offered()]
         body = await render_template(
             "chat.html",
+            adapters=offered if not chosen or chosen in offered else [*offered, chosen],
+            adapter=chosen,
             conversation=opened.conversation if opened else None,
             conversations=await service.list(user),
             turns=turns,
@@ -85,9 +93,12 @@ def chat_blueprint(
                 shown = await pictures.taken(user.id, named, alts)
                 if shown and not message.strip():
                     message = visitors.current().words("chat.picture_question")
-                generation = await service.ask(user, conversation_id, form["generation_id"], message, shown)
+                generation = await service.ask(
+                    user, conversation_id, form["generation_id"], message, shown, form.get("adapter")
+                )
             except (InputError, Busy, LimitReached, QueueFull, PicturesUnsupported, TooBusy) as error:
-                return await page(user, opened, form["message"], error, await pictures.kept(user.id, named))
+                kept = await pictures.kept(user.id, named)
+                return await page(user, opened, form["message"], error, kept, form.get("adapter"))
         return redirect(f"/chat/{generation.conversation_id}", 303)
 
     @blueprint.get("")

@@ -28,6 +28,7 @@ from shared.store import Store
 from shared.telemetry import fields
 from web.cancellation import Cancellation
 from web.chat.admission import Admission
+from web.chat.choice import AdapterChoice
 from web.chat.hub import Hub
 from web.chat.titles import title_of
 from web.forms import tidy
@@ -52,6 +53,7 @@ class ChatService:
         admission: Admission,
         cancellation: Cancellation,
         hub: Hub,
+        choice: AdapterChoice,
         *,
         lane: str,
         most_chars: int,
@@ -60,6 +62,7 @@ class ChatService:
         self._admission = admission
         self._cancellation = cancellation
         self._hub = hub
+        self._choice = choice
         self._lane = lane
         self._most_chars = most_chars
         self._asking: set[asyncio.Task[Generation]] = set()
@@ -96,12 +99,14 @@ class ChatService:
         generation_id: str,
         message: str,
         pictures: tuple[PictureRef, ...] = (),
+        adapter: str | None = None,
     ) -> Generation:
         """Ask a question, in a new conversation if `conversation_id` is None, beside `pictures` that were taken for it
-        (web/pictures/service.py). The same `generation_id` twice is one question. Once begun it is carried through,
-        even if the caller is cancelled (the browser left).
+        (web/pictures/service.py). `adapter`: the name of the one that answers from now on, "" for none; None: as
+        before. The same `generation_id` twice is one question. Once begun it is carried through, even if the caller is
+        cancelled (the browser left).
 
-        Raises: MessageEmpty, MessageTooLong, MessageInvalid, NotFound
+        Raises: MessageEmpty, MessageTooLong, MessageInvalid, NotFound, AdapterVersionUnknown
                 Busy: the conversation's last answer is not finished
                 LimitReached, QueueFull: nothing was kept
         """
@@ -113,7 +118,7 @@ class ChatService:
         generation_id = generation_id or new_id()
         if not is_id(generation_id):
             raise MessageInvalid
-        task = asyncio.create_task(self._ask(user, conversation_id, generation_id, question, pictures))
+        task = asyncio.create_task(self._ask(user, conversation_id, generation_id, question, pictures, adapter))
         self._asking.add(task)
         task.add_done_callback(self._asked)
         return await asyncio.shield(task)
@@ -162,8 +167,12 @@ class ChatService:
         generation_id: str,
         question: str,
         pictures: tuple[PictureRef, ...],
+        adapter: str | None,
     ) -> Generation:
         conversation = await self._get(user, conversation_id) if conversation_id else None
+        before = conversation.adapter if conversation else ""
+        chosen = before if adapter is None else adapter
+        version = await self._choice.version(chosen, conversation_id or generation_id) if chosen else None
         draft = Generation(
             id=generation_id,
             conversation_id=conversation.id if conversation else generation_id,
@@ -176,6 +185,7 @@ class ChatService:
             tag=0.0,
             created_at=datetime.now(UTC),
             pictures=pictures,
+            adapter=version,
         )
         try:
             turn = await self._admission.admit(draft, len(question), provided=self._require_idle(conversation))
@@ -186,13 +196,15 @@ class ChatService:
         if turn is None:
             return await self._earlier(user, draft) or draft  # deleted meanwhile
         placed, sent = await asyncio.gather(
-            self._place(turn, is_new=True), self._admission.send_permit(turn), return_exceptions=True
+            self._place(turn, is_new=True, adapter=chosen), self._admission.send_permit(turn), return_exceptions=True
         )
         if isinstance(placed, BaseException):
             raise placed
         if isinstance(sent, BaseException):
             await self._unplace(turn)
             raise sent
+        if conversation and chosen != before:
+            await self._store.conversations.choose(turn.conversation_id, user.id, chosen)
         return turn
 
     async def _require_idle(self, conversation: Conversation | None) -> None:
@@ -212,12 +224,12 @@ class ChatService:
         await self._place(earlier, is_new=False)
         return earlier
 
-    async def _place(self, turn: Generation, *, is_new: bool) -> None:
+    async def _place(self, turn: Generation, *, is_new: bool, adapter: str = "") -> None:
         """Make it the end of its conversation. Raises Busy, and takes it back, if another question was quicker."""
         conversations = self._store.conversations
         if _begins_conversation(turn):
             title = title_of(turn.question)
-            await conversations.create(turn.conversation_id, turn.user_id, title, turn.id)
+            await conversations.create(turn.conversation_id, turn.user_id, title, turn.id, adapter)
         elif is_new and not await conversations.move_leaf(turn.conversation_id, turn.user_id, turn.parent_id, turn.id):
             if not await self._admission.withdraw(turn):
                 await self._cancellation.cancel(turn.user_id, turn.id)

@@ -35,6 +35,7 @@ class TurnView:
     evidence: EvidenceView | None
     asked_at: datetime
     lane: str
+    adapter: str | None
 
     @property
     def is_over(self) -> bool:
@@ -42,7 +43,9 @@ class TurnView:
 
     @property
     def model(self) -> str:
-        return self.lane.partition(".")[2]
+        """With the version of its adapter."""
+        base = self.lane.partition(".")[2]
+        return f"{base}:{self.adapter}" if self.adapter else base
 
 
 class Transcripts:
@@ -88,4 +91,5 @@ def _view(turn: Generation, note: str, pictures: NumberedPictures) -> TurnView:
         evidence=view_of_evidence(turn.evidence, pictures) if turn.evidence else None,
         asked_at=turn.created_at,
         lane=turn.lane,
+        adapter=turn.adapter,
     )

@@ -14,7 +14,7 @@ from shared.broker.base import Delivery
 from shared.broker.memory import MemoryBroker
 from shared.chat import Generation
 from shared.ids import new_id
-from shared.messages import CancelGeneration, WatchGeneration
+from shared.messages import CancelGeneration, Control
 from shared.store import Store
 from shared.store.keys import SCOPES
 from tests.factories import LANE
@@ -93,7 +93,7 @@ class Desk:
         self._claimed.put_nowait(claimed)
         await delivery.ack()
 
-    async def control(self, message: CancelGeneration | WatchGeneration) -> None:
+    async def control(self, message: Control) -> None:
         if isinstance(message, CancelGeneration):
             self._cancelled.put_nowait(message.generation_id)
 

@@ -1,0 +1,75 @@
+"""Trying a version: one question, answered side by side by the model alone, with the adapter, and with both an adapter
+and an instruction. All three draw with the same seed."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+from shared.chat import Generation, Message, Origin, Role, SamplingParams, User
+from shared.errors import MessageEmpty, NotFound
+from shared.ids import is_id, new_id
+from shared.store import Store
+from web.api.drafts import draft_of
+from web.api.service import ApiService
+from web.forms import tidy
+
+MOST_CHARACTERS = 4000
+_MOST_TOKENS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """`turns`: in the order of the columns."""
+
+    version: str
+    question: str
+    instruction: str
+    turns: list[Generation]
+
+
+class Trials:
+    """`lane`: where questions are queued."""
+
+    def __init__(self, store: Store, service: ApiService, lane: str) -> None:
+        self._store = store
+        self._service = service
+        self._lane = lane
+
+    async def begin(self, user: User, version: str, question: str, instruction: str) -> str:
+        """The id of the trial. Raises MessageEmpty, MessageInvalid, AdapterVersionUnknown, LimitReached, QueueFull."""
+        question = tidy(question, MOST_CHARACTERS).strip()[:MOST_CHARACTERS]
+        instruction = tidy(instruction, MOST_CHARACTERS).strip()[:MOST_CHARACTERS]
+        if not question:
+            raise MessageEmpty
+        await self._store.adapters.version(version)
+        plain = (Message(Role.USER, question),)
+        instructed = (Message(Role.SYSTEM, instruction), *plain) if instruction else plain
+        columns = [(None, plain), (version, plain)] + ([(version, instructed)] if instruction else [])
+        sampling = SamplingParams(max_new_tokens=_MOST_TOKENS)
+        trial_id, seed = new_id(), secrets.randbits(63)
+        ids = [trial_id, *(new_id() for _ in columns[1:])]
+        await self._service.submit(
+            [
+                replace(
+                    draft_of(prompt, sampling, user.id, self._lane, Origin.CHAT),
+                    id=each,
+                    conversation_id=trial_id,
+                    seed=seed,
+                    adapter=adapter,
+                )
+                for each, (adapter, prompt) in zip(ids, columns, strict=True)
+            ]
+        )
+        return trial_id
+
+    async def get(self, user: User, trial_id: str) -> Trial:
+        """Raises NotFound, for a foreign one too."""
+        turns = await self._store.generations.of_conversation(trial_id, user.id) if is_id(trial_id) else []
+        adapted = next((turn for turn in turns if turn.adapter), None)
+        if adapted is None or adapted.adapter is None or isinstance(adapted.prompt, str):
+            raise NotFound
+        messages = [message for turn in turns for message in turn.prompt or () if isinstance(message, Message)]
+        instruction = next((message.content for message in messages if message.role is Role.SYSTEM), "")
+        question = next(message.content for message in messages if message.role is Role.USER)
+        return Trial(adapted.adapter, question, instruction, sorted(turns, key=lambda turn: turn.id))
