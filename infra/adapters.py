@@ -15,16 +15,19 @@ from pathlib import Path
 
 from infra.audit import command_actor
 from infra.home import opened_store
-from shared.adapters.manifest import adapter_name
+from shared.adapters.gate import gate_of
+from shared.adapters.manifest import adapter_name, name_of
 from shared.adapters.rollout import Alias, Ended, Outcome, Rollout
 from shared.adapters.versions import differences, use_of
 from shared.broker.rabbitmq import RabbitBroker
 from shared.errors import BrokerUnavailable, RolloutFailed
+from shared.gatekeeping import Gatekeeper
 from shared.publishing import Publishing
 from shared.rollouts import settle_one
 from shared.settings import Settings
 from shared.store import Store
 from shared.store.adapters import AdapterVersion
+from shared.topology import CHAT_JOBS, lane
 
 _LOOK_EVERY_S = 0.5
 _REASONS = {
@@ -54,9 +57,12 @@ def diff(settings: Settings, one: str, other: str) -> None:
     asyncio.run(_diff(settings, one, other))
 
 
-def activate(settings: Settings, adapter: str, timeout_s: float) -> None:
-    """Raises RolloutFailed, AdapterBusy, AdapterRetired, AdapterVersionUnknown."""
-    asyncio.run(_activate(settings, adapter, timeout_s))
+def activate(settings: Settings, adapter: str, timeout_s: float, override: str | None = None) -> None:
+    """Through the gate, or past it for a reason (`override`).
+
+    Raises GateLost, RolloutFailed, AdapterBusy, AdapterRetired, AdapterVersionUnknown.
+    """
+    asyncio.run(_activate(settings, adapter, timeout_s, override))
 
 
 def canary(settings: Settings, adapter: str, share: float, timeout_s: float) -> None:
@@ -107,9 +113,19 @@ async def _diff(settings: Settings, one: str, other: str) -> None:
         sys.stdout.write(f"{each.field}: {each.one or '-'} -> {each.other or '-'}\n")
 
 
-async def _activate(settings: Settings, adapter: str, timeout_s: float) -> None:
+async def _activate(settings: Settings, adapter: str, timeout_s: float, override: str | None = None) -> None:
+    items = gate_of(settings.web.gate)
     async with _opened(settings) as (store, publishing):
-        alias = await publishing.activate(adapter, command_actor(), timeout_s)
+        gate = Gatekeeper(store, None, publishing, lane(CHAT_JOBS, settings.model_name), items)
+        actor = command_actor()
+        try:
+            if override is None:
+                alias = await gate.activate(adapter, actor, timeout_s)
+            else:
+                alias = await gate.override(adapter, actor, override, timeout_s)
+        finally:
+            for row in gate_rows(await store.adapters.alias(name_of(adapter)), adapter):
+                sys.stdout.write(f"{row}\n")
         await _finished(settings, store, alias)
     sys.stdout.write(f"{adapter}  active\n")
 
@@ -154,6 +170,18 @@ async def _finished(settings: Settings, store: Store, alias: Alias) -> Alias:
         reason = _reason(ended)
         raise RolloutFailed(f"{rollout.adapter} is not in use: {reason}", adapter=rollout.adapter, reason=reason)
     return alias
+
+
+def gate_rows(alias: Alias, adapter: str) -> Iterator[str]:
+    """What the last gate found of this version: group, questions, right before and after, one a line."""
+    gate = alias.gate
+    if gate is None or gate.adapter != adapter or gate.table is None:
+        return
+    table = gate.table
+    for row in table.rows:
+        yield f"{row.group}  {row.questions}  {100 * row.before:.1f}%  {100 * row.after:.1f}%"
+    low, high = 100 * table.low, 100 * table.high
+    yield f"difference  {100 * table.difference:+.1f}  95% {low:+.1f} to {high:+.1f}  {gate.outcome}"
 
 
 def _row(version: AdapterVersion, alias: Alias) -> str:

@@ -139,7 +139,7 @@ def _adapt(options: argparse.Namespace, settings: Settings) -> None:
     elif options.action == "diff":
         adapters.diff(settings, options.one, options.other)
     elif options.action == "activate":
-        adapters.activate(settings, options.adapter, options.timeout_s)
+        adapters.activate(settings, options.adapter, options.timeout_s, options.override_gate)
     elif options.action == "canary":
         adapters.canary(settings, options.adapter, options.share, options.timeout_s)
     elif options.action == "rollback":
@@ -273,6 +273,7 @@ def _add_adapters(parser: argparse.ArgumentParser) -> None:
     retire = actions.add_parser("retire", help="a version that is not in use: its files go")
     for action in (activate, canary, retire):
         action.add_argument("adapter", metavar="ID", help=version)
+    activate.add_argument("--override-gate", metavar="REASON", help="use it whatever the gate says; recorded")
     canary.add_argument("share", type=_share, metavar="SHARE", help="for example 10%%")
     rollback = actions.add_parser(
         "rollback", help="call off what is being rolled out, or go back to the version before"

@@ -42,6 +42,7 @@ class AuditAction(StrEnum):
     CONVERSATION_READ = "conversation_read"  # conversation; facts: grant, owner
     ADAPTER_PUSHED = "adapter_pushed"  # version; facts: digest
     ADAPTER_ACTIVATED = "adapter_activated"  # version: its roll-out was asked for
+    GATE_OVERRIDDEN = "gate_overridden"  # version, which is rolled out all the same; facts: reason_sha256
     ADAPTER_CANARY = "adapter_canary"  # version: likewise, for a share; facts: percent
     ADAPTER_ROLLED_BACK = "adapter_rolled_back"  # name
     ADAPTER_RETIRED = "adapter_retired"  # version

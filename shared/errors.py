@@ -17,6 +17,7 @@
     │   └── NotFound
     ├── Busy                    this conversation is already being answered
     ├── AdapterBusy             a version of this adapter is being rolled out
+    ├── GateLost                a version answers worse than what is in use; that stays
     ├── RolloutFailed           a version did not come into use; the one before stays
     ├── LimitReached            this person has to wait until some of what they asked for is done or past
     │   ├── TooManyAnswers  TokensPerMinuteExceeded  TokensPerDayExceeded  TooManyTries
@@ -310,6 +311,13 @@ class AdapterBusy(NunmalError):
 
     code = "adapter_busy"
     retryable = True
+
+
+class GateLost(NunmalError):
+    """A version answers the gate's questions worse than what is in use, beyond chance. Facts: adapter, difference, low,
+    high (percentage points)."""
+
+    code = "gate_lost"
 
 
 class RolloutFailed(NunmalError):

@@ -101,6 +101,10 @@ class WebSettings(_Section):
         default=2_000_000, ge=0, description="Tokens one person may use a day (from 00:00 Asia/Seoul); 0: any."
     )
     waiting_room: int = Field(default=1000, ge=1, description="Questions that may wait for one model; more get a 503.")
+    gate: str = Field(
+        default="",
+        description="Questions an adapter must pass before it is used: a file of JSON lines; off: none; empty: ours.",
+    )
     security_contact: str = Field(
         default="",
         pattern=r"^((mailto:|https://)[!-~]+)?$",

@@ -22,7 +22,7 @@ def web_settings(**overrides: Any) -> Settings:
     values: dict[str, Any] = {
         "model": "test",
         "secret_key": "k" * 40,
-        "web": {"bcrypt_rounds": 4, "answers_per_user": 4, "sign_ups_per_address": 100},
+        "web": {"bcrypt_rounds": 4, "answers_per_user": 4, "sign_ups_per_address": 100, "gate": "off"},
         "worker": {"stale_after_s": 30.0},
     }
     return load_settings({}, **{**values, **overrides})

@@ -10,8 +10,10 @@ from datetime import timedelta
 from quart import Quart, Response, g, redirect, request
 from quart.typing import ResponseReturnValue
 
+from shared.adapters.gate import gate_of
 from shared.broker.base import Broker
 from shared.errors import ConfigError
+from shared.gatekeeping import Gatekeeper
 from shared.publishing import Publishing
 from shared.settings import REFERENCE_MODEL, Settings, WebSettings
 from shared.store import Store
@@ -178,10 +180,11 @@ def create_app(
         )
     )
     publishing = Publishing(store, broker)
-    app.register_blueprint(adapters_blueprint(store, publishing, Callers(store), large_bodies))
+    gate = Gatekeeper(store, broker, publishing, lane_name, gate_of(settings.web.gate))
+    app.register_blueprint(adapters_blueprint(store, publishing, gate, Callers(store), large_bodies))
     app.register_blueprint(
         adapter_pages(
-            *(store, publishing, Trials(store, api_service, lane_name), transcripts, hub, visitors),
+            *(store, publishing, gate, Trials(store, api_service, lane_name), transcripts, hub, visitors),
             *(times, open_streams, large_bodies, timedelta(seconds=stale_after_s)),
         )
     )
@@ -229,6 +232,7 @@ def create_app(
             yield
             hub.close()
             await asyncio.gather(service.close(), api_service.close())
+            await gate.close()
             await outbox.close()
             await pictures.close()
 

@@ -88,6 +88,15 @@ def add_retry_after(response: Response, error: NunmalError) -> None:
         response.headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
 
 
+def page_after(body: str, error: NunmalError | None) -> Response:
+    """A page that tells what was refused, with its status; or one that has nothing to tell."""
+    status = status_of(error) if error else 200
+    response = Response(body, status=status, content_type="text/html; charset=utf-8")
+    if error:
+        add_retry_after(response, error)
+    return response
+
+
 class Machines(Protocol):
     """How programs are told what went wrong (web/api/envelope.py)."""
 

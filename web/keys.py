@@ -25,7 +25,7 @@ from shared.store.keys import SCOPES
 from web.auth.accounts import Accounts, normal_name
 from web.auth.clients import Clients
 from web.auth.letters import AccountLetters
-from web.errors import add_retry_after, status_of
+from web.errors import page_after
 from web.forms import Form
 from web.visitor import Visitors
 
@@ -64,11 +64,7 @@ def keys_blueprint(
             scope_words=SCOPE_WORDS,
             expiry_words=EXPIRY_WORDS,
         )
-        status = status_of(error) if error else 200
-        response = Response(body, status=status, content_type="text/html; charset=utf-8")
-        if error:
-            add_retry_after(response, error)
-        return response
+        return page_after(body, error)
 
     async def made(user: User, form: Form) -> str:
         """The secret of the key that the form asks for. Raises InputError, PasswordWrong, TooManyTries."""

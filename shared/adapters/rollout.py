@@ -23,6 +23,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.adapters.gate import GateTable
 from shared.errors import (
     AdapterBusy,
     AdapterInUse,
@@ -33,6 +34,7 @@ from shared.errors import (
 )
 
 _MOST_PREVIOUS = 20
+_GATE_LOST_S = 30.0  # since its process was last heard of
 
 
 class WorkerState(StrEnum):
@@ -95,6 +97,32 @@ class Ended(_Value):
     workers: tuple[str, ...] = ()
 
 
+class GateOutcome(StrEnum):
+    RUNNING = "running"
+    PASSED = "passed"
+    LOST = "lost"
+    FAILED = "failed"  # it could not be held; whoever asked asks again
+    OVERRIDDEN = "overridden"  # by an operator, for a reason
+
+
+class GateRun(_Value):
+    """Held before a version is rolled out (shared/gatekeeping.py), by a process that renews `beat_at`."""
+
+    id: str
+    adapter: str
+    by: str
+    began_at: float
+    beat_at: float
+    of: int  # answers
+    done: int = 0
+    outcome: GateOutcome = GateOutcome.RUNNING
+    table: GateTable | None = None
+    reason: str = ""  # of whoever overrode it
+
+    def is_held(self, now: float) -> bool:
+        return self.outcome is GateOutcome.RUNNING and now < self.beat_at + _GATE_LOST_S
+
+
 class Canary(_Value):
     adapter: str
     share: float = Field(gt=0, le=1)  # of conversations
@@ -110,6 +138,7 @@ class Alias(_Value):
     retired: tuple[str, ...] = ()
     rollout: Rollout | None = None
     last: Ended | None = None
+    gate: GateRun | None = None  # the last one
 
     def wanted(self) -> tuple[str, ...]:
         """What a worker that serves the base should have loaded: the one to go back to as well."""
@@ -149,6 +178,27 @@ def begin(
     if share is not None and alias.canary and alias.canary.adapter == adapter:  # every worker has it
         return _with(alias, canary=Canary(adapter=adapter, share=share))
     return _begun(alias, adapter, intent, rollout_id, now, timeout_s, share or 0.0)
+
+
+def begin_gate(alias: Alias, run: GateRun, now: float) -> Alias:
+    """Hold a gate before this version is rolled out. Raises AdapterBusy."""
+    if alias.rollout is not None:
+        raise AdapterBusy(f"{alias.rollout.adapter} is being rolled out", adapter=alias.rollout.adapter)
+    if alias.gate is not None and alias.gate.is_held(now):
+        raise AdapterBusy(f"{alias.gate.adapter} is at the gate", adapter=alias.gate.adapter)
+    return _with(alias, gate=run)
+
+
+def gate_goes_on(
+    alias: Alias, gate_id: str, outcome: GateOutcome, now: float, table: GateTable | None, done: int | None
+) -> Alias:
+    """Of another gate than the last one: unchanged."""
+    gate = alias.gate
+    if gate is None or gate.id != gate_id:
+        return alias
+    count = gate.done if done is None else done
+    changes = {"outcome": outcome, "beat_at": now, "table": table, "done": count}
+    return _with(alias, gate=gate.model_copy(update=changes))
 
 
 def roll_back(alias: Alias, rollout_id: str, now: float, timeout_s: float) -> Alias:

@@ -101,7 +101,9 @@ def _verdict(offline: _Offline, asked: list[list[int]], found: list[list[int]], 
 def _base(model: Path, numerics: str) -> Any:
     if numerics == "none":
         return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-    quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
+    quantised = BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
+    )
     return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, quantization_config=quantised)
 
 
@@ -119,8 +121,7 @@ def _random_adapter(directory: Path, model: Path, numerics: str, seed: int, **op
 
 @asynccontextmanager
 async def _engine(model: Path, numerics: str) -> AsyncIterator[ProcessEngine]:
-    dtype = "float32" if numerics == "none" else numerics
-    settings = WorkerSettings(slots=1, dtype=dtype, device="cpu")
+    settings = WorkerSettings(slots=1, dtype="float32" if numerics == "none" else "nf4", device="cpu")
     engine = ProcessEngine.start(Order(str(model), settings, "text", "warning"))
     try:
         yield engine

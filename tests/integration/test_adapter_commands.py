@@ -24,8 +24,12 @@ Pushed = Callable[[float], Awaitable[str]]
 
 @pytest.fixture
 def settings(store: Store, store_url: str) -> Settings:
-    environment = {"NUNMAL_STORE_URL": store_url, "NUNMAL_STORE_DATABASE": store._database.name}
-    return load_settings(environment, worker={"stale_after_s": 60})
+    environment = {
+        "NUNMAL_WEB__GATE": "off",
+        "NUNMAL_STORE_URL": store_url,
+        "NUNMAL_STORE_DATABASE": store._database.name,
+    }
+    return load_settings(environment, web={"gate": "off"}, worker={"stale_after_s": 60})
 
 
 @pytest.fixture
@@ -167,6 +171,7 @@ async def test_the_command_line_leads_there(
 ) -> None:
     monkeypatch.setenv("NUNMAL_STORE_URL", store_url)
     monkeypatch.setenv("NUNMAL_STORE_DATABASE", store._database.name)
+    monkeypatch.setenv("NUNMAL_WEB__GATE", "off")
     await store.adapters.describe_base(BASE)
     directory = write_adapter(tmp_path)
     version = checked("wallpaper", directory).version_id
@@ -180,6 +185,10 @@ async def test_the_command_line_leads_there(
     assert (await run("list", "wallpaper"))[1].startswith(f"{version}  ")
     assert await run("diff", version, version) == (0, "", "")
     assert await run("canary", version, "0%") == (0, f"{version}  canary 0%\n", "")
+    monkeypatch.setenv("NUNMAL_WEB__GATE", "")
+    code, _, said = await run("activate", version, "--timeout-s", "1")
+    assert (code, said) == (1, f"nunmal: {version} is not in use: its gate's questions were not answered in time\n")
+    monkeypatch.setenv("NUNMAL_WEB__GATE", "off")
     code, _, said = await run("activate", version, "--timeout-s", "1")
     assert (code, said) == (1, f"nunmal: {version} is not in use: no worker that serves its base is there\n")
     assert (await run("rollback", "wallpaper"))[0] == 1

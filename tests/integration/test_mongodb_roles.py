@@ -207,6 +207,7 @@ async def test_workers_may_do_what_they_do(
 async def test_commands_may_do_what_they_do(used: Used, store: Store, store_url: str, tmp_path: Path) -> None:
     environment = {"NUNMAL_STORE_URL": store_url, "NUNMAL_STORE_DATABASE": store._database.name}
     settings = load_settings(environment | {"NUNMAL_WEB__PUBLIC_URL": "https://chat.example.com"})
+    without_gate = load_settings(environment | {"NUNMAL_WEB__GATE": "off"})
     await users._create(settings, "a@example.com", "가", PASSWORD, AccountRole.USER)
     await users._show(settings)
     await users._change_role(settings, "a@example.com", AccountRole.OPERATOR)
@@ -215,8 +216,10 @@ async def test_commands_may_do_what_they_do(used: Used, store: Store, store_url:
     await store.adapters.describe_base(BASE)
     await adapters._push(settings, write_adapter(tmp_path), "wallpaper")
     version = checked("wallpaper", tmp_path).version_id
-    with pytest.raises(RolloutFailed):
-        await adapters._activate(settings, version, 0)
+    with pytest.raises(RolloutFailed, match="gate"):
+        await adapters._activate(settings, version, 2)
+    with pytest.raises(RolloutFailed, match="no worker"):
+        await adapters._activate(without_gate, version, 0)
     await adapters._show(settings, None)
     await adapters._retire(settings, version)
 

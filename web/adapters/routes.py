@@ -25,16 +25,17 @@ from shared.errors import (
     QueueFull,
     TooBusy,
 )
+from shared.gatekeeping import LEAST_REASON_CHARACTERS, MOST_REASON_CHARACTERS, Gatekeeper
 from shared.publishing import Publishing
 from shared.store import Store
 from web.adapters.trials import MOST_CHARACTERS, Trials
-from web.adapters.views import OUTCOME_WORDS, STATE_WORDS, USE_WORDS, adapter_views
+from web.adapters.views import GATE_WORDS, OUTCOME_WORDS, STATE_WORDS, USE_WORDS, adapter_views
 from web.bodies import LargeBodies
 from web.chat.hub import Hub
 from web.chat.open_streams import OpenStreams
 from web.chat.stream import StreamTimes, answer_events, parse_position
 from web.chat.transcript import Transcripts
-from web.errors import add_retry_after, status_of
+from web.errors import page_after
 from web.forms import Form, query_value
 from web.visitor import Visitors
 
@@ -45,6 +46,7 @@ _REFUSALS = (InputError, AdapterRefused, AdapterBusy, LimitReached, QueueFull, T
 def adapter_pages(
     store: Store,
     publishing: Publishing,
+    gate: Gatekeeper,
     trials: Trials,
     transcripts: Transcripts,
     hub: Hub,
@@ -69,17 +71,16 @@ def adapter_pages(
             state_words=STATE_WORDS,
             outcome_words=OUTCOME_WORDS,
             use_words=USE_WORDS,
+            gate_words=GATE_WORDS,
+            least_reason=LEAST_REASON_CHARACTERS,
+            most_reason=MOST_REASON_CHARACTERS,
         )
 
     async def answered(template: str, error: NunmalError | None, **values: object) -> Response:
         """The page; with a sentence, and its status, after what was refused."""
         words = visitors.current().words
         body = await render_template(template, error=words.explain(error) if error else "", words=words, **values)
-        status = status_of(error) if error else 200
-        response = Response(body, status=status, content_type="text/html; charset=utf-8")
-        if error:
-            add_retry_after(response, error)
-        return response
+        return page_after(body, error)
 
     @blueprint.get("")
     async def show() -> ResponseReturnValue:
@@ -121,7 +122,9 @@ def adapter_pages(
         """Raises what Publishing raises, and NotFound."""
         match action:
             case "activate":
-                await publishing.activate(target, user.id)
+                await gate.begin(target, user.id)
+            case "override" if user.role is AccountRole.OPERATOR:
+                await gate.override(target, user.id, form["reason"])
             case "canary":
                 await publishing.canary(target, _share(form["percent"]), user.id)
             case "retire":

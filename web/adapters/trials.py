@@ -65,11 +65,18 @@ class Trials:
 
     async def get(self, user: User, trial_id: str) -> Trial:
         """Raises NotFound, for a foreign one too."""
-        turns = await self._store.generations.of_conversation(trial_id, user.id) if is_id(trial_id) else []
+        found = await self._store.generations.of_conversation(trial_id, user.id) if is_id(trial_id) else []
+        whole = [await self._store.generations.get(turn.id) for turn in found]  # with their prompts
+        turns = sorted((turn for turn in whole if turn is not None), key=_column)
         adapted = next((turn for turn in turns if turn.adapter), None)
         if adapted is None or adapted.adapter is None or isinstance(adapted.prompt, str):
             raise NotFound
         messages = [message for turn in turns for message in turn.prompt or () if isinstance(message, Message)]
         instruction = next((message.content for message in messages if message.role is Role.SYSTEM), "")
         question = next(message.content for message in messages if message.role is Role.USER)
-        return Trial(adapted.adapter, question, instruction, sorted(turns, key=lambda turn: turn.id))
+        return Trial(adapted.adapter, question, instruction, turns)
+
+
+def _column(turn: Generation) -> int:
+    """The model alone, the adapter, and that with an instruction."""
+    return 0 if turn.adapter is None else len(turn.prompt or ())

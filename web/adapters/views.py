@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.adapters.rollout import Alias, Report, Rollout
+from shared.adapters.rollout import Alias, GateRun, Report, Rollout
 from shared.adapters.versions import Use, use_of
 from shared.errors import Fact
 from shared.store import Store
 from shared.store.adapters import AdapterVersion
+from shared.store.times import now
 from shared.store.workers import WorkerStatus
 
 STATE_WORDS = {
@@ -35,6 +36,13 @@ USE_WORDS = {
     "rolling_out": "adapters.use_rolling_out",
     "previous": "adapters.use_previous",
     "retired": "adapters.use_retired",
+}
+GATE_WORDS = {
+    "running": "adapters.gate_running",
+    "passed": "adapters.gate_passed",
+    "lost": "adapters.gate_lost",
+    "failed": "adapters.gate_failed",
+    "overridden": "adapters.gate_overridden",
 }
 _SHORT = 8
 
@@ -74,6 +82,12 @@ class AdapterView:
     last: str | None  # its version
     workers: list[WorkerView]  # of the roll-out that runs, or else the last one
     versions: list[VersionView]  # the last pushed first
+    gate: GateRun | None  # the last one that was held
+
+    @property
+    def goes_on(self) -> bool:
+        """The page should be looked at again soon."""
+        return self.rolling is not None or (self.gate is not None and self.gate.is_held(now()))
 
 
 async def adapter_views(store: Store, stale_after: timedelta) -> list[AdapterView]:
@@ -100,6 +114,7 @@ def _view(alias: Alias, versions: list[AdapterVersion], workers: list[WorkerStat
         last.rollout.adapter if last and not rollout else None,
         _workers(shown, versions, workers, is_running=rollout is not None) if shown else [],
         [_version(version, alias, workers) for version in reversed(versions)],
+        alias.gate,
     )
 
 

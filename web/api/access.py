@@ -35,11 +35,12 @@ class Callers:
             raise ApiKeyInvalid
         return key
 
-    async def require_researcher(self) -> ApiKey:
+    async def require_researcher(self, *, only_operators: bool = False) -> ApiKey:
         """The key of a researcher or an operator that may change adapters. Raises as `require`."""
         key = await self.require(_RESEARCH)
         owner = await self._store.users.get(key.user_id)
-        if owner is None or owner.role not in _RESEARCHERS:
+        roles = _RESEARCHERS[1:] if only_operators else _RESEARCHERS
+        if owner is None or owner.role not in roles:
             note(SecurityEvent.ROLE_REFUSED, user_id=key.user_id)
             raise ScopeMissing(scope=_RESEARCH)
         return key

@@ -32,6 +32,35 @@ class RolloutState(ApiObject):
     workers: list[WorkerReport]
 
 
+class GateGroup(ApiObject):
+    """Shares of right answers: of what was in use, and of the new version."""
+
+    group: str
+    questions: int
+    before: float
+    after: float
+
+
+class GateFindings(ApiObject):
+    """`low` and `high`: the 95 % interval of the difference over all questions."""
+
+    against: str | None
+    difference: float
+    low: float
+    high: float
+    rows: list[GateGroup]
+
+
+class GateState(ApiObject):
+    """The last gate: it and what is in use answer the same questions before it is rolled out."""
+
+    version: str
+    outcome: Literal["running", "passed", "lost", "failed", "overridden"]
+    done: int
+    of: int
+    table: GateFindings | None
+
+
 class Version(ApiObject):
     """It never changes; only its use does."""
 
@@ -59,6 +88,7 @@ class Adapter(ApiObject):
     canary_percent: float | None
     previous: list[str]
     rollout: RolloutState | None
+    gate: GateState | None
     versions: list[Version]
 
 

@@ -14,26 +14,41 @@ from quart import Blueprint, Response, request
 from quart.typing import ResponseReturnValue
 
 from shared.adapters.folder import FILES
+from shared.adapters.gate import GateTable
 from shared.adapters.manifest import adapter_name, name_of
 from shared.adapters.rollout import Alias
 from shared.adapters.versions import differences, use_of
+from shared.gatekeeping import Gatekeeper
 from shared.publishing import Publishing
 from shared.store import Store
 from shared.store.adapters import AdapterVersion
 from shared.store.keys import ApiKey
 from web.api.access import Callers
-from web.api.adapter_objects import Adapter, AdapterList, Difference, Differences, RolloutState, Version, WorkerReport
+from web.api.adapter_objects import (
+    Adapter,
+    AdapterList,
+    Difference,
+    Differences,
+    GateFindings,
+    GateGroup,
+    GateState,
+    RolloutState,
+    Version,
+    WorkerReport,
+)
 from web.api.body import read_body
 from web.api.objects import ApiObject
 from web.api.problems import ContentTypeUnknown, ParameterMissing
-from web.api.requests import CanaryRequest
+from web.api.requests import CanaryRequest, OverrideRequest
 from web.bodies import LargeBodies
 from web.forms import read_form
 
 PATH = "/v1/adapters"
 
 
-def adapters_blueprint(store: Store, publishing: Publishing, callers: Callers, large_bodies: LargeBodies) -> Blueprint:
+def adapters_blueprint(
+    store: Store, publishing: Publishing, gate: Gatekeeper, callers: Callers, large_bodies: LargeBodies
+) -> Blueprint:
     blueprint = Blueprint("api_adapters", __name__, url_prefix=PATH)
 
     async def told(name: str) -> Response:
@@ -97,7 +112,14 @@ def adapters_blueprint(store: Store, publishing: Publishing, callers: Callers, l
 
     @blueprint.post("/<version>/activate")
     async def activate(version: str) -> ResponseReturnValue:
-        return await changed(version, lambda key: publishing.activate(version, key.user_id))
+        return await changed(version, lambda key: gate.begin(version, key.user_id))
+
+    @blueprint.post("/<version>/override")
+    async def override(version: str) -> ResponseReturnValue:
+        key = await callers.require_researcher(only_operators=True)
+        body = await read_body(request, OverrideRequest)
+        await gate.override(version, key.user_id, body.reason)
+        return await told(name_of(version))
 
     @blueprint.post("/<version>/canary")
     async def canary(version: str) -> ResponseReturnValue:
@@ -139,8 +161,22 @@ def adapter_of(alias: Alias, versions: list[AdapterVersion]) -> Adapter:
                 for worker, said in shown.reports.items()
             ],
         ),
+        gate=None
+        if alias.gate is None
+        else GateState(
+            version=alias.gate.adapter,
+            outcome=alias.gate.outcome.value,
+            done=alias.gate.done,
+            of=alias.gate.of,
+            table=_table_of(alias.gate.table) if alias.gate.table else None,
+        ),
         versions=[version_of(version, alias) for version in versions],
     )
+
+
+def _table_of(table: GateTable) -> GateFindings:
+    rows = [GateGroup.model_validate(row.model_dump()) for row in table.rows]
+    return GateFindings(against=table.against, difference=table.difference, low=table.low, high=table.high, rows=rows)
 
 
 def version_of(version: AdapterVersion, alias: Alias) -> Version:

@@ -26,7 +26,7 @@ from web.api.objects import (
     Model,
     ModelList,
 )
-from web.api.requests import CanaryRequest, ChatCompletionRequest, CompletionRequest, JobRequest
+from web.api.requests import CanaryRequest, ChatCompletionRequest, CompletionRequest, JobRequest, OverrideRequest
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -157,11 +157,18 @@ OPERATIONS = (
             "post",
             "/v1/adapters/{version}/activate",
             "activateAdapter",
-            "Answer with it once all workers have.",
+            "Through the gate, and answer with it once all workers have tested it.",
         ),
         answers={JSON: Adapter},
         scope=_RESEARCH,
         refusals=(400, 404, 409),
+    ),
+    Operation(
+        *("post", "/v1/adapters/{version}/override", "overrideGate", "Use it whatever the gate says; for operators."),
+        answers={JSON: Adapter},
+        scope=_RESEARCH,
+        body=OverrideRequest,
+        refusals=(400, 404, 409, 415),
     ),
     Operation(
         *("post", "/v1/adapters/{version}/canary", "canaryAdapter", "The same for a share of conversations."),

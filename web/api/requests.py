@@ -194,6 +194,12 @@ class CanaryRequest(Body):
     percent: float = Field(ge=0, le=100, description="Of conversations and requests; 0 ends it.")
 
 
+class OverrideRequest(Body):
+    """The body of POST /v1/adapters/{version}/override."""
+
+    reason: Text = Field(description="Kept beside the version, its hash in the audit chain.")
+
+
 class CompletionRequest(_Sampled):
     """The body of POST /v1/completions: text to go on with, as it is, without the model's chat template."""
 

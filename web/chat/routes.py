@@ -21,7 +21,7 @@ from web.chat.sight import Sight
 from web.chat.stream import StreamTimes, answer_events, parse_position
 from web.chat.titles import MOST_TITLE_CHARACTERS
 from web.chat.transcript import Transcripts
-from web.errors import add_retry_after, status_of
+from web.errors import page_after
 from web.forms import query_value
 from web.pictures.service import MOST_ALT_CHARACTERS, MOST_PER_MESSAGE, PictureService
 from web.pictures.views import view_of
@@ -74,11 +74,7 @@ def chat_blueprint(
             error=words.explain(error) if error else "",
             most_title_characters=MOST_TITLE_CHARACTERS,
         )
-        status = status_of(error) if error else 200
-        response = Response(body, status=status, content_type="text/html; charset=utf-8")
-        if error:
-            add_retry_after(response, error)
-        return response
+        return page_after(body, error)
 
     async def ask(conversation_id: str | None) -> ResponseReturnValue:
         user = visitors.require_user()

@@ -18,7 +18,7 @@ from shared.errors import (
 )
 from web.auth.clients import Clients
 from web.chat.transcript import Transcripts
-from web.errors import add_retry_after, status_of
+from web.errors import page_after, status_of
 from web.forms import Form
 from web.operators.access import LEAST_REASON_CHARACTERS, MINUTES, MOST_REASON_CHARACTERS, Access, Proof
 from web.visitor import Visitors
@@ -51,11 +51,7 @@ def access_blueprint(access: Access, transcripts: Transcripts, visitors: Visitor
             error_field=_field_of(error),
             error=visitors.current().words.explain(error) if error else "",
         )
-        status = status_of(error) if error else 200
-        response = Response(body, status=status, content_type="text/html; charset=utf-8")
-        if error:
-            add_retry_after(response, error)
-        return response
+        return page_after(body, error)
 
     @blueprint.get("")
     async def show() -> ResponseReturnValue:
