@@ -20,10 +20,11 @@ from infra.home import noted_pages, noted_store, opened_home, secret_key
 from shared.broker.base import Broker
 from shared.broker.memory import MemoryBroker
 from shared.broker.rabbitmq import RabbitBroker
-from shared.entrypoint import announce_ready, first_of, open_metrics, say, stop_on_signals
+from shared.entrypoint import announce_ready, first_of, say, stop_on_signals
 from shared.errors import EngineLost, NunmalError
 from shared.ids import new_id
 from shared.settings import Settings
+from shared.side_door import Health, side_door
 from shared.store import Store
 from shared.telemetry import configure_logging
 from web.listening import address_of, allow_many_streams, listening
@@ -51,8 +52,12 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
     stop, worker_is_ready = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop)
     say("starting the store")
-    async with _store(settings) as store, _broker(settings) as broker:
-        open_metrics(settings.metrics_port)
+    health = Health(worker_is_ready, stop)
+    async with (
+        side_door(settings.metrics_host, settings.metrics_port, "up", health),
+        _store(settings) as store,
+        _broker(settings) as broker,
+    ):
         say(f"loading the model {settings.model_name}")
         failures: list[NunmalError] = []
 

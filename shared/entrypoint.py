@@ -1,4 +1,4 @@
-"""What every long-running command does alike: speak to its operator, end on signals, open its metrics port."""
+"""What every long-running command does alike: speak to its operator, end on signals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import threading
 
 from shared.errors import ConfigError
 from shared.settings import PREFIX, Settings
-from shared.telemetry import start_metrics
 
 _SHUTDOWN_S = 4.5  # after a signal and what it may drain; then the process ends itself, whatever still runs
 
@@ -69,15 +68,6 @@ def end_within(seconds: float) -> None:
     overdue = threading.Timer(seconds, os._exit, (1,))
     overdue.daemon = True
     overdue.start()
-
-
-def open_metrics(port: int) -> None:
-    """Serve /metrics and say where. Raises ConfigError if the port cannot be had."""
-    try:
-        chosen = start_metrics(port)
-    except OSError as error:
-        raise ConfigError(f"{PREFIX}METRICS_PORT={port} cannot be used ({error.strerror})") from error
-    say(f"metrics are at http://127.0.0.1:{chosen}/metrics")
 
 
 def require(settings: Settings, command: str, *names: str) -> None:

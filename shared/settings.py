@@ -100,6 +100,9 @@ class WebSettings(_Section):
     tokens_per_day: int = Field(
         default=2_000_000, ge=0, description="Tokens one person may use a day (from 00:00 Asia/Seoul); 0: any."
     )
+    wait_goal_s: float = Field(
+        default=10.0, gt=0, description="Longest wait for a worker that nunmal_desired_workers plans for, in seconds."
+    )
     waiting_room: int = Field(default=1000, ge=1, description="Questions that may wait for one model; more get a 503.")
     gate: str = Field(
         default="",
@@ -190,7 +193,12 @@ class Settings(_Section):
         default=None,
         description="At least 32 characters, the same for all web nodes; `nunmal up` makes one in its home.",
     )
-    metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of /metrics; 0 chooses a free one.")
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address of /metrics, health and drain; never one that the public can reach."
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of /metrics, health and drain; 0 chooses a free one."
+    )
     log_format: Literal["text", "json"] = Field(default="text", description="text for people, json for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="warning", description="Least level logged."

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from prometheus_client import Histogram
-
 from shared.broker.base import Broker
 from shared.chat import Generation, SamplingParams
 from shared.messages import Frame, GenerateReply, GenerationChanged, TokensGenerated
@@ -155,12 +153,6 @@ class Worker:
         self._task.cancel()
         async with asyncio.timeout(10):
             await asyncio.wait({self._task})
-
-
-def observed(histogram: Histogram) -> float:
-    """How many values of the model `tiny` it has."""
-    samples = (sample for metric in histogram.collect() for sample in metric.samples)
-    return sum(each.value for each in samples if each.name.endswith("_count") and each.labels["model"] == "tiny")
 
 
 def expected_text(token_ids: tuple[int, ...]) -> str:

@@ -8,9 +8,10 @@ import socket
 import uvloop
 
 from shared.broker.rabbitmq import RabbitBroker
-from shared.entrypoint import announce_ready, open_metrics, require, stop_on_signals
+from shared.entrypoint import announce_ready, require, stop_on_signals
 from shared.ids import new_id
 from shared.settings import Settings
+from shared.side_door import Health, side_door
 from shared.store import Store
 from shared.telemetry import configure_logging
 from web.listening import address_of, allow_many_streams, listening
@@ -36,6 +37,7 @@ async def _serve(settings: Settings, sock: socket.socket) -> None:
     stop_on_signals(stop, drain_s)
     store_url, broker_url = settings.store_url.get_secret_value(), settings.broker_url.get_secret_value()
     async with (
+        side_door(settings.metrics_host, settings.metrics_port, "web", Health(ready, stop)),
         Store(store_url, settings.store_database) as store,
         RabbitBroker(broker_url) as broker,
         asyncio.TaskGroup() as tasks,
@@ -44,5 +46,4 @@ async def _serve(settings: Settings, sock: socket.socket) -> None:
             serve_web(settings, broker, store, node_id=new_id(), sock=sock, stop=stop, ready=ready, drain_s=drain_s)
         )
         await ready.wait()
-        open_metrics(settings.metrics_port)
         announce_ready("Nunmal web", address_of(settings.web.host, sock))

@@ -60,7 +60,10 @@ from web.chat.transcript import Transcripts
 from web.connection import LARGE_BODIES, LightConnection
 from web.developers import developers_blueprint
 from web.errors import register_errors
+from web.first_text import first_text_blueprint
+from web.http_metrics import count_requests
 from web.keys import keys_blueprint
+from web.lane_watch import LaneWatch
 from web.language import language_blueprint
 from web.mail import Outbox, mail_server
 from web.notices import Notices, notices_blueprint
@@ -147,6 +150,11 @@ def create_app(
     transcripts = Transcripts(lines)
     notices = Notices(store, visitors)
     assets = Assets()
+    watch = LaneWatch(
+        *(store, broker, lines, lane_name),
+        waiting_room=settings.web.waiting_room,
+        wait_goal_s=settings.web.wait_goal_s,
+    )
 
     app = Quart(__name__, static_folder=None)
     app.asgi_http_class = LightConnection
@@ -155,6 +163,7 @@ def create_app(
     app.url_map.merge_slashes = False  # its redirects are pages, and /v1 has none
     app.extensions[_HUB] = hub
     app.extensions[LARGE_BODIES] = large_bodies
+    count_requests(app)
     app.register_blueprint(assets_blueprint(assets))
     app.register_blueprint(ops_blueprint(store, broker, lane_name, stale_after_s, extra_ready))
     app.register_blueprint(language_blueprint(visitors))
@@ -167,6 +176,7 @@ def create_app(
         chat_blueprint(service, transcripts, hub, visitors, times, open_streams, pictures, sight, large_bodies, choice)
     )
     app.register_blueprint(usage_blueprint(limits, visitors))
+    app.register_blueprint(first_text_blueprint(visitors))
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))
     app.register_blueprint(notices_blueprint(store, visitors))
     app.register_blueprint(access_blueprint(access, transcripts, visitors, clients))
@@ -229,7 +239,9 @@ def create_app(
     async def lifespan() -> AsyncGenerator[None, None]:
         await broker.declare_lane(lane_name)
         async with hub.running():
+            watching = asyncio.create_task(watch.run())
             yield
+            watching.cancel()
             hub.close()
             await asyncio.gather(service.close(), api_service.close())
             await gate.close()

@@ -11,7 +11,8 @@ from enum import StrEnum
 
 from quart import g, has_request_context
 
-from shared.telemetry import SECURITY_EVENTS, fields
+from shared.metrics import SECURITY_EVENTS
+from shared.telemetry import fields
 
 log = logging.getLogger(__name__)
 

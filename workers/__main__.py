@@ -7,8 +7,9 @@ import asyncio
 import uvloop
 
 from shared.broker.rabbitmq import RabbitBroker
-from shared.entrypoint import announce_ready, open_metrics, require, say, stop_on_signals, stop_with_supervisor
+from shared.entrypoint import announce_ready, require, say, stop_on_signals, stop_with_supervisor
 from shared.settings import Settings
+from shared.side_door import Health, side_door
 from shared.store import Store
 from shared.telemetry import configure_logging
 from workers.serve import serve_worker
@@ -32,10 +33,10 @@ async def _serve(settings: Settings, is_supervised: bool) -> None:
     stop_on_signals(stop, drain_s, ends_on_second=not is_supervised)
     if is_supervised:
         stop_with_supervisor(stop, hurry)
-    open_metrics(settings.metrics_port)
     say(f"loading the model {settings.model_name}")
     store_url, broker_url = settings.store_url.get_secret_value(), settings.broker_url.get_secret_value()
     async with (
+        side_door(settings.metrics_host, settings.metrics_port, "worker", Health(ready, stop)),
         Store(store_url, settings.store_database) as store,
         RabbitBroker(broker_url) as broker,
         asyncio.TaskGroup() as tasks,

@@ -1,12 +1,13 @@
-"""What is measured of one answer (definitions: shared/telemetry.py)."""
+"""What is measured of one answer (definitions: shared/metrics.py)."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
 
-from shared import telemetry
+from shared import metrics
 from shared.chat import Generation, GenerationState
+from shared.errors import NunmalError
 
 
 class AnswerMetrics:
@@ -14,37 +15,68 @@ class AnswerMetrics:
 
     def __init__(self, model: str, claimed: Generation) -> None:
         self._model = model
-        self._written = telemetry.GENERATION_TOKENS.labels(model)
-        self._begun = time.monotonic()
+        self._claimed = claimed
+        self._written = metrics.GENERATION_TOKENS.labels(model)
+        self._between = metrics.INTER_TOKEN_LATENCY.labels(model)
+        self._begun = self._last = time.monotonic()
+        self._submitted: float | None = None
         self._first: float | None = None
-        self._last = self._begun
         self._tokens = 0
+        self._waited_s: float | None = None  # before the only claim
         if claimed.attempt == 1 and claimed.claimed_at is not None:
-            waited = (claimed.claimed_at - claimed.created_at).total_seconds()
-            telemetry.QUEUE_WAIT.labels(model).observe(max(0.0, waited))
+            self._waited_s = max(0.0, (claimed.claimed_at - claimed.created_at).total_seconds())
+            metrics.REQUEST_QUEUE_TIME.labels(model).observe(self._waited_s)
             if claimed.forecast_s is not None:
-                telemetry.FORECAST_ERROR.labels(model).observe(abs(waited - claimed.forecast_s))
+                metrics.ETA_ERROR.labels(model).observe(abs(self._waited_s - claimed.forecast_s))
 
     @property
     def seconds(self) -> float:
         """Since the claim."""
         return time.monotonic() - self._begun
 
+    def submitted(self, prompt_tokens: int, most_tokens: int) -> None:
+        """The engine has it from now on. `most_tokens`: how long its answer may become."""
+        self._submitted = time.monotonic()
+        metrics.PROMPT_TOKENS.labels(self._model).inc(prompt_tokens)
+        metrics.REQUEST_PROMPT_TOKENS.labels(self._model).observe(prompt_tokens)
+        metrics.REQUEST_PARAMS_MAX_TOKENS.labels(self._model).observe(most_tokens)
+
     def slot_freed(self, asked_at: datetime) -> None:
         """The person's click on stop took effect. Between two hosts this is as exact as their clocks."""
         seconds = (datetime.now(UTC) - asked_at).total_seconds()
-        telemetry.CANCEL_LATENCY.labels(self._model).observe(max(0.0, seconds))
+        metrics.CANCELS.labels(self._model).inc()
+        metrics.CANCEL_LATENCY.labels(self._model).observe(max(0.0, seconds))
 
     def token(self) -> None:
-        self._last = time.monotonic()
+        now = time.monotonic()
         self._tokens += 1
         self._written.inc()
         if self._first is None:
-            self._first = self._last
-            telemetry.TIME_TO_FIRST_TOKEN.labels(self._model).observe(self._first - self._begun)
+            self._first = now
+            metrics.TIME_TO_FIRST_TOKEN.labels(self._model).observe(now - self._begun)
+            if self._submitted is not None:
+                metrics.REQUEST_PREFILL_TIME.labels(self._model).observe(now - self._submitted)
+        else:
+            self._between.observe(now - self._last)
+        self._last = now
 
-    def ended(self, state: GenerationState) -> None:
-        telemetry.GENERATIONS.labels(self._model, state.value).inc()
-        if self._first is not None and self._tokens > 1:
-            mean = (self._last - self._first) / (self._tokens - 1)
-            telemetry.TIME_PER_OUTPUT_TOKEN.labels(self._model).observe(mean)
+    def ended(self, state: GenerationState, finish_reason: str | None, error: NunmalError | None) -> None:
+        """With a final state."""
+        reason = _REASONS.get(state, finish_reason or "stop")
+        metrics.REQUEST_SUCCESS.labels(self._model, reason).inc()
+        if error is not None:
+            metrics.REQUEST_FAILURES.labels(self._model, error.code).inc()
+        metrics.E2E_REQUEST_LATENCY.labels(self._model).observe(self._since_asked())
+        metrics.REQUEST_GENERATION_TOKENS.labels(self._model).observe(self._tokens)
+        if self._first is not None and self._submitted is not None:
+            metrics.REQUEST_DECODE_TIME.labels(self._model).observe(self._last - self._first)
+            metrics.REQUEST_INFERENCE_TIME.labels(self._model).observe(self._last - self._submitted)
+
+    def _since_asked(self) -> float:
+        """Exact for a first attempt; else as exact as the clocks of two hosts."""
+        if self._waited_s is not None:
+            return self._waited_s + self.seconds
+        return max(0.0, (datetime.now(UTC) - self._claimed.created_at).total_seconds())
+
+
+_REASONS = {GenerationState.STOPPED: "abort", GenerationState.FAILED: "error"}  # vLLM's words

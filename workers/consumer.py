@@ -12,7 +12,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared import recovery, telemetry
+from shared import metrics, recovery
 from shared.broker.base import Broker, Delivery
 from shared.chat import Generation, GenerationState
 from shared.errors import BrokerUnavailable, QueueFull, ServiceError, StoreUnavailable, TooManyAttempts
@@ -133,6 +133,8 @@ class Consumer:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _answer_one(self, delivery: Delivery) -> None:
+        if delivery.redelivered:
+            metrics.REDELIVERIES.labels(self._worker.lane).inc()
         if delivery.redelivered and (self._finding_lost is None or self._finding_lost.done()):
             self._finding_lost = self._tasks.create_task(self._find_lost_worker())
         running = await self._claim()
@@ -147,6 +149,7 @@ class Consumer:
                     await self._send_permit(claimed)
                 elif ending and isinstance(ending.error, TooManyAttempts):
                     await delivery.bury(claimed.id)
+                    metrics.BURIED.labels(claimed.lane).inc()
                 else:
                     await delivery.ack()
                 if ending:
@@ -161,7 +164,6 @@ class Consumer:
                 running.close()
                 if self._running.get(claimed.id) is running:  # else it was taken from us and we have claimed it again
                     del self._running[claimed.id]
-                telemetry.SLOTS_BUSY.labels(self._model.name).set(self.busy)
 
     async def _account(self, running: RunningGeneration, claimed: Generation, ending: Ending) -> None:
         """What the answer cost, for limits, fairness and forecasts. Lost if the store is away just now."""
@@ -235,7 +237,6 @@ class Consumer:
         self._running[claimed.id] = running
         if self._gives_back:
             running.drain()
-        telemetry.SLOTS_BUSY.labels(self._model.name).set(self.busy)
         return running
 
     async def _return_unheard_claims(self) -> None:

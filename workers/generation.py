@@ -161,6 +161,7 @@ class RunningGeneration:
         request = await self._request()
         if self._detokenizer.is_stopped:  # the attempt before met a stop text, and could not say so any more
             return Ending(GenerationState.DONE, finish_reason="stop")
+        self._metrics.submitted(len(request.prompt), request.max_new_tokens)
         async with aclosing(self._model.engine.submit(request)) as events, asyncio.TaskGroup() as tasks:
             self._obey_early_calls()
             checkpoints = tasks.create_task(self._keep_checkpoints())
@@ -314,7 +315,7 @@ class RunningGeneration:
             )
         )
         if is_written:
-            self._metrics.ended(ending.state)
+            self._metrics.ended(ending.state, ending.finish_reason, ending.error)
         return is_written
 
     async def _evidence(self, ending: Ending) -> Evidence | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from shared.chat import PictureRef
 from shared.errors import PictureGone, PicturesUnsupported
+from shared.metrics import PICTURES_LOOKED
 from shared.store.blobs import Blobs
 from workers.engine.base import Looked
 from workers.engine.facts import ModelFacts, PictureFacts
@@ -75,10 +76,11 @@ class PictureCache:
     async def _fetched(self, sha256: str) -> Looked:
         if self._eyes is None:
             raise PicturesUnsupported
-        data = await patiently(lambda: self._blobs.get(sha256))
-        if data is None:
-            raise PictureGone
-        return await self._eyes.look(sha256, data)
+        with PICTURES_LOOKED.time():
+            data = await patiently(lambda: self._blobs.get(sha256))
+            if data is None:
+                raise PictureGone
+            return await self._eyes.look(sha256, data)
 
     def _arrived(self, sha256: str, done: asyncio.Task[Looked]) -> None:
         del self._coming[sha256]

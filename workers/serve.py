@@ -21,7 +21,7 @@ from shared.entrypoint import first_of
 from shared.errors import EngineLost, StoreUnavailable
 from shared.ids import new_id
 from shared.messages import AdapterPublished, Control
-from shared.settings import Settings
+from shared.settings import Settings, WorkerSettings
 from shared.store import Store
 from shared.telemetry import fields
 from shared.topology import CHAT_JOBS, lane
@@ -33,6 +33,7 @@ from workers.engine.process_engine import ProcessEngine
 from workers.engine.streaming_engine import OnStep
 from workers.engine.vocabulary import Vocabulary
 from workers.engine_metrics import EngineMetrics
+from workers.gpu_metrics import GpuMetrics
 from workers.heartbeat import WorkerIdentity, beat_forever
 from workers.open_upstream import open_upstream
 from workers.pictures import PictureCache, eyes_of
@@ -40,6 +41,7 @@ from workers.publisher import Publisher
 from workers.self_test import self_test
 from workers.served_model import ServedModel
 from workers.thinking import thinking
+from workers.worker_metrics import tell_forever
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +136,7 @@ async def _serve(
     engine = model.engine
     publisher = Publisher(broker, worker.id, settings.worker.frame_ms / 1000)
     await broker.declare_lane(worker.lane)
+    gpus = await asyncio.to_thread(GpuMetrics) if _uses_gpu(settings.worker) else None
     async with contextlib.AsyncExitStack() as stack:
         pictures = PictureCache(store.blobs, model.eyes, settings.worker.picture_cache_mib << 20)
         stack.callback(pictures.close)
@@ -150,15 +153,18 @@ async def _serve(
 
         await adapters.open()
         is_known = asyncio.Event()
+
+        def slots() -> int:
+            """Nobody may count on a worker that ends."""
+            return 0 if stop.is_set() or engine.lost.is_set() else worker.slots
+
         background = [
             tasks.create_task(publisher.run()),
             tasks.create_task(
                 beat_forever(
                     store,
                     worker,
-                    lambda: (
-                        0 if stop.is_set() or engine.lost.is_set() else worker.slots
-                    ),  # nobody may count on a worker that ends
+                    slots,
                     lambda: consumer.busy,
                     consumer.service,
                     lambda: adapters.loaded,
@@ -168,6 +174,7 @@ async def _serve(
             ),
             tasks.create_task(recovery.run(store, broker, stale_after)),
             tasks.create_task(adapters.run()),
+            tasks.create_task(tell_forever(worker, engine, broker, slots, gpus)),
         ]
         await is_known.wait()  # without a heartbeat, whatever we claim would be taken for lost
         async with broker.consume_control(worker.id, on_control):
@@ -185,6 +192,11 @@ async def _serve(
         log.info("worker_not_removed")  # its heartbeat grows stale by itself
     if engine.lost.is_set():
         raise EngineLost(f"the engine of the model {model.name} has ended; its answers go on elsewhere")
+
+
+def _uses_gpu(settings: WorkerSettings) -> bool:
+    """Perhaps; where there is none, none is found."""
+    return settings.device != "cpu" and not settings.upstream_url
 
 
 async def _before(stop: asyncio.Event, work: asyncio.Future[R]) -> bool:

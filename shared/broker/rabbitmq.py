@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -42,6 +43,7 @@ from shared.messages import (
     decode,
     encode,
 )
+from shared.metrics import BROKER_ERRORS, BROKER_LATENCY
 from shared.telemetry import fields
 
 log = logging.getLogger(__name__)
@@ -138,6 +140,10 @@ class RabbitBroker:
 
     async def publish_permit(self, lane: str, message: GenerateReply) -> None:
         permit = _message(message, aio_pika.DeliveryMode.PERSISTENT)
+        with _measured("permit"):
+            await self._publish_permit(lane, permit)
+
+    async def _publish_permit(self, lane: str, permit: aio_pika.Message) -> None:
         async with _translated(self._confirmed):
             if lane not in self._lanes:
                 await self._declare_lane(self._confirmed, lane)
@@ -237,8 +243,9 @@ class RabbitBroker:
     async def publish_control(self, message: Control, worker_id: str | None) -> None:
         to_all = topology.ADAPTERS_KEY if isinstance(message, AdapterPublished) else topology.CANCEL_KEY
         key = to_all if worker_id is None else topology.worker_key(worker_id)
-        async with _translated(self._confirmed):
-            await self._control.publish(_message(message), key, mandatory=False, timeout=_TIMEOUT_S)
+        with _measured("control"):
+            async with _translated(self._confirmed):
+                await self._control.publish(_message(message), key, mandatory=False, timeout=_TIMEOUT_S)
 
     @contextlib.asynccontextmanager
     async def consume_control(self, worker_id: str, handler: ControlHandler) -> AsyncIterator[None]:
@@ -247,8 +254,9 @@ class RabbitBroker:
             yield
 
     async def publish_to_node(self, node_id: str, message: TokensGenerated | GenerationChanged) -> None:
-        async with _translated(self._unconfirmed):
-            await self._tokens.publish(_message(message), node_id, mandatory=False, timeout=_TIMEOUT_S)
+        with _measured("node"):
+            async with _translated(self._unconfirmed):
+                await self._tokens.publish(_message(message), node_id, mandatory=False, timeout=_TIMEOUT_S)
 
     @contextlib.asynccontextmanager
     async def consume_node(self, node_id: str, handler: NodeHandler) -> AsyncIterator[None]:
@@ -419,6 +427,19 @@ def _message(
         type=message.kind,
         delivery_mode=delivery_mode,
     )
+
+
+@contextlib.contextmanager
+def _measured(kind: str) -> Iterator[None]:
+    """A full queue is an answer; a broker that is away is an error."""
+    begun = time.perf_counter()
+    try:
+        yield
+    except BrokerUnavailable:
+        BROKER_ERRORS.labels(kind).inc()
+        raise
+    finally:
+        BROKER_LATENCY.labels(kind).observe(time.perf_counter() - begun)
 
 
 @contextlib.asynccontextmanager

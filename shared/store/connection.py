@@ -7,6 +7,7 @@ on MongoDB 7/8 and on the embedded wire-compatible store.
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,6 +15,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo.errors import PyMongoError
 
 from shared.errors import StoreUnavailable
+from shared.metrics import STORE_ERRORS, STORE_LATENCY
 
 Document = dict[str, Any]
 Client = AsyncIOMotorClient[Document]
@@ -39,13 +41,20 @@ def open_client(url: str) -> Client:
 
 
 def translated(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """Decorate a store method: what the driver raises leaves the store as StoreUnavailable."""
+    """Decorate a store method: what the driver raises leaves the store as StoreUnavailable. Calls are measured by
+    their class, which is about a collection."""
+    collection = call.__qualname__.partition(".")[0].lower()
+    latency, errors = STORE_LATENCY.labels(collection), STORE_ERRORS.labels(collection)
 
     @functools.wraps(call)
     async def translating(*args: P.args, **kwargs: P.kwargs) -> R:
+        begun = time.perf_counter()
         try:
             return await call(*args, **kwargs)
         except PyMongoError as error:
+            errors.inc()
             raise StoreUnavailable(f"{type(error).__name__} in {call.__qualname__}") from error
+        finally:
+            latency.observe(time.perf_counter() - begun)
 
     return translating

@@ -136,6 +136,14 @@ class Generations:
         )
 
     @translated
+    async def longest_waiting(self, lane: str) -> datetime | None:
+        """When the question was asked that has waited longest; None if none waits."""
+        query = {"lane": lane, "state": str(GenerationState.QUEUED)}
+        cursor = self._generations.find(query, {"created_at": 1}).sort("created_at", 1).limit(1)
+        found = await cursor.to_list(1)
+        return moment(found[0]["created_at"]) if found else None
+
+    @translated
     async def latest_jobs(self, user_id: str, limit: int) -> list[Generation]:
         """What this user submitted as jobs, the last first, without prompts."""
         query = {"user_id": user_id, "origin": str(Origin.JOB)}
@@ -289,6 +297,11 @@ class Generations:
         """Oldest first, without token ids."""
         cursor = self._generations.find({"is_dead": True}, _WITHOUT_TOKENS).limit(limit)
         return sorted([_generation(document) async for document in cursor], key=lambda turn: turn.id)
+
+    @translated
+    async def count_dead(self, limit: int) -> int:
+        """Counted up to `limit`."""
+        return len(await self._generations.find({"is_dead": True}, {"_id": 1}).limit(limit).to_list(limit))
 
     @translated
     async def revive(self, generation_id: str) -> Generation | None:

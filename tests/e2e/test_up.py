@@ -197,7 +197,7 @@ class TestReadiness:
             measured = httpx.get(metrics[1]).text
 
         assert health.status_code == 200
-        assert "nunmal_queue_wait_seconds" in measured
+        assert "nunmal_request_queue_time_seconds" in measured
 
         assert report["ready"] is True
         assert report["workers"]["alive"] == 1

@@ -6,15 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from shared import recovery
+from shared import metrics, recovery
 from shared.chat import GenerationState, SamplingParams
 from shared.messages import CancelGeneration, GenerateReply
+from shared.metrics import CANCEL_LATENCY, ETA_ERROR
 from shared.settings import WorkerSettings
-from shared.telemetry import CANCEL_LATENCY, FORECAST_ERROR
 from tests.factories import generation
+from tests.metric_values import value
 from tests.scripted_engine import ScriptedEngine
 from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY, save_tiny_model, tiny_tokenizer
-from tests.worker_house import DRAWN, GREEDY, LANE, NODE, House, expected_text, observed, served
+from tests.worker_house import DRAWN, GREEDY, LANE, NODE, House, expected_text, served
 from workers.detokenizer import Detokenizer
 from workers.open_model import open_model
 
@@ -87,7 +88,7 @@ async def test_stop_ends_the_answer_with_what_it_has(house: House) -> None:
 async def test_a_stop_gives_the_slot_to_who_waits_and_is_measured(house: House) -> None:
     engine = ScriptedEngine(vocabulary=VOCABULARY, context_length=CONTEXT_LENGTH, stop_ids=frozenset())
     model = served(engine, 200)
-    before = observed(CANCEL_LATENCY)
+    before = value(CANCEL_LATENCY, model_name="tiny")
     async with house.worker(lambda: model, slots=1):
         engine.pause()
         running = await house.ask(sampling=SamplingParams(max_new_tokens=200))
@@ -99,17 +100,39 @@ async def test_a_stop_gives_the_slot_to_who_waits_and_is_measured(house: House) 
         engine.resume()
         assert await house.node.final(waiting) == "done"
 
-    assert observed(CANCEL_LATENCY) == before + 1
+    assert value(CANCEL_LATENCY, model_name="tiny") == before + 1
 
 
 async def test_the_error_of_a_forecast_is_observed_when_its_turn_comes(house: House) -> None:
-    before = observed(FORECAST_ERROR)
+    before = value(ETA_ERROR, model_name="tiny")
     async with house.worker():
         asked = await house.ask(forecast_s=0.0)
         await house.ask(forecast_s=None)
         assert await house.node.final(asked) == "done"
 
-    assert observed(FORECAST_ERROR) == before + 1
+    assert value(ETA_ERROR, model_name="tiny") == before + 1
+
+
+async def test_a_whole_answer_is_measured(house: House) -> None:
+    of_model = {"model_name": "tiny"}
+    once = (
+        *(metrics.TIME_TO_FIRST_TOKEN, metrics.REQUEST_QUEUE_TIME, metrics.REQUEST_PREFILL_TIME),
+        *(metrics.REQUEST_DECODE_TIME, metrics.REQUEST_INFERENCE_TIME, metrics.E2E_REQUEST_LATENCY),
+        *(metrics.REQUEST_PROMPT_TOKENS, metrics.REQUEST_GENERATION_TOKENS, metrics.REQUEST_PARAMS_MAX_TOKENS),
+    )
+    before = [value(metric, **of_model) for metric in once]
+    ended = value(metrics.REQUEST_SUCCESS, finished_reason="length", **of_model)
+    written, between = value(metrics.GENERATION_TOKENS, **of_model), value(metrics.INTER_TOKEN_LATENCY, **of_model)
+    async with house.worker():
+        asked = await house.ask()
+        assert await house.node.final(asked) == "done"
+        tokens = len((await house.get(asked)).token_ids)
+        assert value(metrics.WORKER_SLOTS, **of_model) == house.settings.worker.slots
+
+    assert [value(metric, **of_model) for metric in once] == [count + 1 for count in before]
+    assert value(metrics.REQUEST_SUCCESS, finished_reason="length", **of_model) == ended + 1
+    assert value(metrics.GENERATION_TOKENS, **of_model) == written + tokens
+    assert value(metrics.INTER_TOKEN_LATENCY, **of_model) == between + tokens - 1
 
 
 async def test_a_question_for_another_model_is_left_to_others(house: House) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 
 from shared.chat import Generation, GenerationState
 from shared.errors import NotFound, StoreUnavailable
-from shared.telemetry import STREAMS_OPEN
+from shared.metrics import STREAMS_OPEN
 from web.api.envelope import Envelopes
 from web.api.objects import ErrorBody, JobState, JobText
 from web.api.service import ApiService

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from shared.chat import Generation, GenerationState, Origin, TokenLogprob
 from shared.errors import GenerationCrashed
-from shared.telemetry import STREAMS_OPEN
+from shared.metrics import STREAMS_OPEN
 from web.api.envelope import Envelopes
 from web.api.objects import (
     ApiObject,

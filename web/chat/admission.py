@@ -7,16 +7,18 @@ its first listener: the worker's first frame finds it waiting.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from shared.broker.base import Broker
 from shared.chat import Generation
-from shared.errors import BrokerUnavailable, QueueFull, TooManyAnswers
+from shared.errors import BrokerUnavailable, NunmalError, QueueFull, TooManyAnswers
 from shared.messages import GenerateReply
+from shared.metrics import REFUSALS
 from shared.store import Store
 from shared.telemetry import fields
 from web.chat.hub import Hub
@@ -40,7 +42,8 @@ class Admission:
 
     async def require_room(self, user_id: str, lane: str) -> None:
         """Before work is done for a question that `admit` would refuse. Raises LimitReached, QueueFull."""
-        await self._limits.require_room(user_id, await self._lines.of(lane), self._entering[lane])
+        with _counted():
+            await self._limits.require_room(user_id, await self._lines.of(lane), self._entering[lane])
 
     async def longest_context(self, lane: str) -> int | None:
         """Of the lane's workers, in tokens; None if nobody tells."""
@@ -56,7 +59,8 @@ class Admission:
         Raises LimitReached, QueueFull, and what `provided` raises: nothing was kept.
         """
         async with self._turns.setdefault(draft.user_id, asyncio.Lock()):  # so that each is seen by the next
-            return await self._admit(draft, length, provided)
+            with _counted():
+                return await self._admit(draft, length, provided)
 
     async def _admit(self, draft: Generation, length: int, provided: Awaitable[None] | None) -> Generation | None:
         line = await self._lines.of(draft.lane)
@@ -113,12 +117,22 @@ class Admission:
             log.warning("permit_waits_for_broker", extra=fields(generation_id=turn.id))
         except QueueFull as error:
             if await self.withdraw(turn):
-                raise QueueFull(retry_after_s=moved_on_s(await self._lines.of(turn.lane))) from error
+                with _counted():
+                    raise QueueFull(retry_after_s=moved_on_s(await self._lines.of(turn.lane))) from error
 
     async def withdraw(self, turn: Generation) -> bool:
         """Remove it unless a worker has claimed it; True if it is gone."""
         await self._store.generations.remove(turn.id)
         return await self._store.generations.get(turn.id) is None
+
+
+@contextlib.contextmanager
+def _counted() -> Iterator[None]:
+    try:
+        yield
+    except NunmalError as error:
+        REFUSALS.labels(error.code).inc()
+        raise
 
 
 async def _error_of(*conditions: Awaitable[None] | None) -> BaseException | None:

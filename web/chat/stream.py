@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from shared.chat import Generation
 from shared.errors import StoreUnavailable
 from shared.evidence import Evidence
-from shared.telemetry import STREAMS_OPEN, fields
+from shared.metrics import STREAMS_OPEN
+from shared.telemetry import fields
 from web.chat.hub import Hub
 from web.chat.live import Cursor, LiveAnswer
 from web.chat.notes import note_of_live

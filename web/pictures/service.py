@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from shared.chat import PictureRef
-from shared.errors import NotFound, PicturesFull, PictureTooLarge, PictureUnknown, TooManyPictures
+from shared.errors import NotFound, NunmalError, PicturesFull, PictureTooLarge, PictureUnknown, TooManyPictures
 from shared.ids import is_id
+from shared.metrics import PICTURE_CLEANING, PICTURES
 from shared.settings import WebSettings
 from shared.store import Store
 from shared.store.pictures import Picture
@@ -60,9 +61,16 @@ class PictureService:
     async def clean(self, user_id: str, data: bytes) -> CleanPicture:
         """Raises PictureTooLarge, TooBusy, and what web.pictures.clean.clean raises."""
         limit = self._settings.picture_max_mib
-        if len(data) > limit * _MIB:
-            raise PictureTooLarge(limit=limit)
-        return await self._cleaner.clean(user_id, data)
+        try:
+            if len(data) > limit * _MIB:
+                raise PictureTooLarge(limit=limit)
+            with PICTURE_CLEANING.time():
+                clean = await self._cleaner.clean(user_id, data)
+        except NunmalError as error:
+            PICTURES.labels(error.code).inc()
+            raise
+        PICTURES.labels("clean").inc()
+        return clean
 
     async def keep(self, user_id: str, clean: Sequence[CleanPicture], alt: str = "") -> list[Picture]:
         """Raises PicturesFull."""

@@ -132,6 +132,7 @@ class EngineStats:
     preemptions: int = 0  # answers that had to wait again for memory, since the start
     prompt_tokens: int = 0  # of requests that began, since the start
     shared_tokens: int = 0  # of these, what was computed before and not again
+    adapters: frozenset[str] = frozenset()  # that running and waiting requests name
 
 
 class TokenStream(Protocol):

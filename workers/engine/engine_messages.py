@@ -77,6 +77,7 @@ class Step:
     """What happened in the engine since the last one."""
 
     rows: int = 0  # answers that got a token beside prompts that were read
+    tokens: list[int] = field(default_factory=list)  # that each step since then computed
     events: list[tuple[str, TokenEvent]] = field(default_factory=list)  # with the requests' ids
     answers: list[tuple[str, Answer]] = field(default_factory=list)  # by the keys of what was asked
     stats: EngineStats | None = None

@@ -291,6 +291,7 @@ class EngineThread:
             return
         self._computed(pieces, logits)
         self._step_now.rows = rows
+        self._step_now.tokens.append(reading + rows)
         self._pace.took(time.perf_counter() - began, rows, reading)
 
     def _shed(self, pieces: Sequence[Piece]) -> bool:

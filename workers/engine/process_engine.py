@@ -45,7 +45,7 @@ class ProcessEngine(StreamingEngine):
         self._is_closed = False
 
     @classmethod
-    def start(cls, order: Order, on_step: OnStep = lambda rows, stats: None) -> ProcessEngine:
+    def start(cls, order: Order, on_step: OnStep = lambda step: None) -> ProcessEngine:
         """Start the process and wait until its model is loaded: seconds to minutes.
 
         `on_step` is called after every step that ended or continued an answer. Raises ModelError or ConfigError.
@@ -82,7 +82,8 @@ class ProcessEngine(StreamingEngine):
 
     def stats(self) -> EngineStats:
         running = min(len(self._streams), self._stats.slots)
-        return replace(self._stats, running=running, waiting=len(self._streams) - running)
+        waiting = len(self._streams) - running
+        return replace(self._stats, running=running, waiting=waiting, adapters=frozenset(self._named.values()))
 
     async def close(self) -> None:
         if self._is_closed:
@@ -142,7 +143,7 @@ class ProcessEngine(StreamingEngine):
     def _take(self, step: Step) -> None:
         if step.stats is not None:
             self._stats = step.stats
-            self._on_step(step.rows, step.stats)
+            self._on_step(step)
         self._receive(step.events)
         for key, answer in step.answers:
             self._receive_answer(key, answer)

@@ -14,11 +14,11 @@ from typing import Any
 from shared.adapters.base import BaseDescription
 from shared.errors import AdapterRefused, EngineLost, GenerationError, NunmalError, PicturesUnsupported
 from workers.engine.base import EngineStats, Looked, Request, TokenEvent
-from workers.engine.engine_messages import Answer, Asked, LoadAdapter, Look, UnloadAdapter
+from workers.engine.engine_messages import Answer, Asked, LoadAdapter, Look, Step, UnloadAdapter
 from workers.engine.event_stream import EventStream
 from workers.engine.facts import AdapterFacts, ModelFacts
 
-OnStep = Callable[[int, EngineStats], None]  # answers that got a token, and where the engine stands
+OnStep = Callable[[Step], None]
 
 
 class StreamingEngine(ABC):
@@ -32,6 +32,7 @@ class StreamingEngine(ABC):
         self._keys: dict[str, str] = {}  # of running requests, by their id
         self._streams: dict[str, tuple[str, EventStream]] = {}  # by key, with the id
         self._adapters: dict[str, AdapterFacts] = {}
+        self._named: dict[str, str] = {}  # adapters of running requests, by key
         self._asked: dict[str, asyncio.Future[Any]] = {}  # what messages of Asked are answered by, by key
         self._is_draining = False
         self._is_empty = asyncio.Event()
@@ -57,6 +58,8 @@ class StreamingEngine(ABC):
             self._is_empty.clear()
             self._keys[request.id] = key
             self._streams[key] = request.id, stream
+            if request.adapter is not None:
+                self._named[key] = request.adapter
             self._send(replace(request, id=key))
         return stream
 
@@ -154,6 +157,7 @@ class StreamingEngine(ABC):
 
     def _forget(self, request_id: str, key: str) -> None:
         del self._streams[key]
+        self._named.pop(key, None)
         del self._keys[request_id]
         if not self._streams:
             self._is_empty.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from shared.errors import EngineLost
 from workers.engine.base import EngineStats, Request, TokenEvent
@@ -28,7 +29,7 @@ class TransformersEngine(StreamingEngine):
         slots: int,
         prefill_chunk: int,
         looker: Looker | None = None,
-        on_step: OnStep = lambda rows, stats: None,
+        on_step: OnStep = lambda step: None,
     ) -> None:
         """`looker`: of a model with eyes. `on_step` is called after every step that ended or continued an answer."""
         super().__init__(facts)
@@ -45,7 +46,7 @@ class TransformersEngine(StreamingEngine):
         return super().submit(request)
 
     def stats(self) -> EngineStats:
-        return self._thread.stats()
+        return replace(self._thread.stats(), adapters=frozenset(self._named.values()))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.close, _CLOSE_TIMEOUT_S)
@@ -83,7 +84,7 @@ class TransformersEngine(StreamingEngine):
 
     def _take(self, step: Step) -> None:
         if step.stats is not None:
-            self._on_step(step.rows, step.stats)
+            self._on_step(step)
         self._receive(step.events)
         for key, answer in step.answers:
             self._receive_answer(key, answer)

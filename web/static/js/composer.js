@@ -38,6 +38,7 @@ export class ChatComposer extends HTMLElement {
     if (this.#isSending) return;
     if (this.#isBusy) return this.#say(this.#field.value.trim() || this.#pictures?.stored.length ? this.dataset.busySentence : "");
     this.#setSending(true);
+    this.dispatchEvent(new CustomEvent("question-sent", { bubbles: true }));
     try {
       if (this.#pictures?.isUploading && !await this.#pictures.settled()) return this.#say(this.dataset.refusedSentence);
       const [sent, sentPictures] = [this.#field.value, this.#pictures?.stored];

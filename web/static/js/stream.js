@@ -56,6 +56,7 @@ export class ChatStream extends HTMLElement {
   #onText(event) {
     this.#answer.add(JSON.parse(event.data));
     this.#position = event.lastEventId;
+    this.dispatchEvent(new CustomEvent("answer-text", { bubbles: true }));
     keepUp();
   }
 
