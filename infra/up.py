@@ -78,7 +78,9 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
             """Anew when its engine's process has ended, which one answer may have caused."""
             while True:
                 try:
-                    return await serve_worker(settings, broker, store, stop=stop, ready=worker_is_ready)
+                    return await serve_worker(
+                        settings, broker, store, stop=stop, ready=worker_is_ready, drain=asyncio.Event()
+                    )
                 except EngineLost as error:
                     worker_is_ready.clear()
                     say(f"{error}; loading it again")

@@ -35,6 +35,7 @@ class AuditAction(StrEnum):
     KEY_REVOKED = "key_revoked"  # key; facts: owner
     DEAD_REPLAYED = "dead_replayed"  # generation
     DEAD_DROPPED = "dead_dropped"  # generation
+    WORKER_DRAIN_ASKED = "worker_drain_asked"  # worker; by an operator
     WORKER_DRAINED = "worker_drained"  # worker; facts: lane
     ACCESS_GRANTED = "access_granted"  # owner of conversations; facts: grant, minutes, reason_sha256
     ACCESS_ENDED = "access_ended"  # owner; facts: grant

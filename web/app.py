@@ -68,6 +68,9 @@ from web.language import language_blueprint
 from web.mail import Outbox, mail_server
 from web.notices import Notices, notices_blueprint
 from web.operators.access import Access
+from web.operators.console import Console
+from web.operators.console_routes import console_blueprint
+from web.operators.history import History
 from web.operators.routes import access_blueprint
 from web.ops import ops_blueprint
 from web.pictures.routes import UPLOADS, pictures_blueprint
@@ -155,6 +158,8 @@ def create_app(
         waiting_room=settings.web.waiting_room,
         wait_goal_s=settings.web.wait_goal_s,
     )
+    history = History()
+    console = Console(store, watch, history, broker)
 
     app = Quart(__name__, static_folder=None)
     app.asgi_http_class = LightConnection
@@ -180,6 +185,7 @@ def create_app(
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))
     app.register_blueprint(notices_blueprint(store, visitors))
     app.register_blueprint(access_blueprint(access, transcripts, visitors, clients))
+    app.register_blueprint(console_blueprint(console, access, visitors, can_drain=settings.broker_url is not None))
     app.register_blueprint(developers_blueprint())
     app.register_blueprint(
         api_blueprint(
@@ -239,7 +245,7 @@ def create_app(
     async def lifespan() -> AsyncGenerator[None, None]:
         await broker.declare_lane(lane_name)
         async with hub.running():
-            watching = asyncio.create_task(watch.run())
+            watching = asyncio.create_task(watch.run(history.take))
             yield
             watching.cancel()
             hub.close()

@@ -35,11 +35,15 @@ async def beat_forever(
     adapters: Callable[[], Sequence[str]],
     interval_s: float,
     is_known: asyncio.Event,
+    on_drain: Callable[[], None],
 ) -> None:
-    """Renew until cancelled; `is_known` is set after the first beat. A store that is away is tried at the next one."""
+    """Renew until cancelled; `is_known` is set after the first beat. A store that is away is tried at the next one.
+
+    `on_drain` is called at every beat after an operator asked this worker to drain.
+    """
     while True:
         try:
-            await store.workers.beat(
+            is_asked_to_drain = await store.workers.beat(
                 worker.id,
                 worker.lane,
                 worker.model,
@@ -53,6 +57,8 @@ async def beat_forever(
                 adapters(),
             )
             is_known.set()
+            if is_asked_to_drain:
+                on_drain()
         except StoreUnavailable as error:
             log.warning("heartbeat_missed", extra=fields(reason=str(error)))
         await asyncio.sleep(interval_s)

@@ -96,11 +96,13 @@ async def serve_worker(
     load: Callable[[Settings], ServedModel] = load_model,
     drain_s: float = 0.0,
     hurry: asyncio.Event | None = None,
+    drain: asyncio.Event | None = None,
 ) -> None:
     """Serve until `stop`, finish what running answers can within `drain_s` or until `hurry`, give the rest back (at
     most 2.5 s) and return. `ready` is set after a self-test.
 
-    `broker` and `store` are open and stay so. Raises ModelError or ConfigError if the model cannot serve, EngineLost
+    An operator who asks for a drain sets `drain`, or `stop` if it is None. `broker` and `store` are open and stay so.
+    Raises ModelError or ConfigError if the model cannot serve, EngineLost
     after giving everything back if its engine's process ends.
     """
     loading = asyncio.ensure_future(_in_daemon_thread(lambda: load(settings)))
@@ -109,7 +111,7 @@ async def serve_worker(
     model = loading.result()
     try:
         await self_test(model)
-        await _serve(settings, model, broker, store, ready, stop, drain_s, hurry)
+        await _serve(settings, model, broker, store, ready, stop, drain_s, hurry, drain)
     finally:
         await model.engine.close()
 
@@ -123,6 +125,7 @@ async def _serve(
     stop: asyncio.Event,
     drain_s: float,
     hurry: asyncio.Event | None,
+    drain: asyncio.Event | None,
 ) -> None:
     worker = WorkerIdentity(
         id=new_id(),
@@ -170,6 +173,7 @@ async def _serve(
                     lambda: adapters.loaded,
                     settings.worker.heartbeat_s,
                     is_known,
+                    (drain or stop).set,
                 )
             ),
             tasks.create_task(recovery.run(store, broker, stale_after)),

@@ -122,6 +122,13 @@ class RabbitBroker:
             for connection in (self._publishing, self._consuming)
         )
 
+    @property
+    def server_version(self) -> str:
+        """As the broker calls it; empty if it does not say."""
+        transport = self._publishing.transport
+        told: Any = transport.connection.server_properties.get("version", b"") if transport else b""
+        return told.decode() if isinstance(told, bytes) else str(told)
+
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         self._consuming.reconnect_callbacks.add(lambda *_: callback())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from shared.store.adapters import Adapters
 from shared.store.audit import Audit
 from shared.store.blobs import Blobs
@@ -82,6 +84,16 @@ class Store:
     async def ping(self) -> None:
         """Raises StoreUnavailable if the server does not answer in time."""
         await self._client.admin.command("ping")
+
+    @translated
+    async def server_version(self) -> str:
+        return str((await self._client.admin.command("buildInfo"))["version"])
+
+    @translated
+    async def server_time(self) -> datetime | None:
+        """The clock of the server's host; None if it does not tell."""
+        told = (await self._client.admin.command("hello")).get("localTime")
+        return told if isinstance(told, datetime) and told.tzinfo else None
 
     @translated
     async def drop(self) -> None:

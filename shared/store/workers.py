@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pymongo import ReturnDocument
+
 from shared.store.connection import Collection, Document, translated
 from shared.store.times import moment, now
 
@@ -30,6 +32,7 @@ class WorkerStatus:
     context_length: int | None = None  # tokens; None: an older worker does not tell
     sees: bool = False  # its model looks at pictures
     adapters: tuple[str, ...] = ()  # versions that it answers with
+    is_asked_to_drain: bool = False
 
     @property
     def free(self) -> int:
@@ -58,8 +61,9 @@ class Workers:
         context_length: int | None = None,
         sees: bool = False,
         adapters: Sequence[str] = (),
-    ) -> None:
-        await self._workers.update_one(
+    ) -> bool:
+        """True if an operator has asked this worker to drain."""
+        document = await self._workers.find_one_and_update(
             {"_id": worker_id},
             {
                 "$set": {
@@ -76,8 +80,17 @@ class Workers:
                     "heartbeat_at": now(),
                 }
             },
+            projection={"drain_asked_at": 1},
             upsert=True,
+            return_document=ReturnDocument.AFTER,
         )
+        return document.get("drain_asked_at") is not None
+
+    @translated
+    async def ask_to_drain(self, worker_id: str) -> bool:
+        """It learns of it with its next heartbeat. False if there is no such worker."""
+        result = await self._workers.update_one({"_id": worker_id}, {"$set": {"drain_asked_at": now()}})
+        return bool(result.matched_count)
 
     @translated
     async def remove(self, worker_id: str) -> None:
@@ -111,4 +124,5 @@ def _status(document: Document) -> WorkerStatus:
         context_length=document.get("context_length"),
         sees=document.get("sees", False),
         adapters=tuple(document.get("adapters", ())),
+        is_asked_to_drain=document.get("drain_asked_at") is not None,
     )

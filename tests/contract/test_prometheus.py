@@ -33,7 +33,8 @@ def test_every_alert_fires_for_its_symptom_and_for_nothing_that_looks_alike() ->
 
 def test_every_alert_has_both_cases() -> None:
     cases: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / "alerts.test.yml").read_text(encoding="utf-8"))["tests"]
-    fires, quiet = set(), set()
+    fires: set[str] = set()
+    quiet: set[str] = set()
     for case in cases:
         for expected in case["alert_rule_test"]:
             (fires if expected["exp_alerts"] else quiet).add(expected["alertname"])

@@ -246,6 +246,14 @@ class TestWorkers:
         assert await store.workers.alive(timedelta(0)) == []
         assert await store.workers.alive(timedelta(seconds=60), "chat.other") == []
 
+    async def test_a_worker_learns_with_its_heartbeat_that_it_is_to_drain(self, store: Store) -> None:
+        assert await store.workers.beat("one", LANE, "test", "digest", slots=4, busy=1) is False
+        assert await store.workers.ask_to_drain("one") is True
+        assert await store.workers.beat("one", LANE, "test", "digest", slots=4, busy=1) is True
+        assert (await store.workers.alive(timedelta(seconds=60)))[0].is_asked_to_drain
+        assert await store.workers.ask_to_drain("another") is False
+        assert len(await store.workers.alive(timedelta(seconds=60))) == 1
+
     async def test_worker_that_leaves_is_gone_at_once(self, store: Store) -> None:
         await store.workers.beat("one", LANE, "test", "digest", slots=4, busy=1)
 

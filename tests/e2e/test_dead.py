@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.dead import UNREADABLE, DeadLetters
 from shared.broker.base import Broker
 from shared.chat import Generation, GenerationState
+from shared.dead_letters import UNREADABLE, DeadLetters
 from shared.errors import NotFound, TooManyAttempts
 from shared.store import Store
 from tests.factories import LANE, generation
@@ -38,23 +38,22 @@ async def _state(store: Store, asked: Generation) -> GenerationState:
 async def test_what_failed_is_listed_without_anybodys_words(store: Store, memory_broker: Broker) -> None:
     asked = await _failed(store)
 
-    (row,) = await DeadLetters(store, memory_broker).rows()
+    (dead,) = await DeadLetters(store, memory_broker).all()
 
-    assert row.split()[0] == asked.id
-    assert row.endswith("too_many_attempts")
-    assert asked.question not in row
+    assert (dead.id, dead.reason, dead.lane, dead.attempts) == (asked.id, "too_many_attempts", LANE, 1)
+    assert asked.question not in str(dead)
 
 
 async def test_replay_lets_it_wait_again_once(store: Store, memory_broker: Broker) -> None:
     asked = await _failed(store)
     letters = DeadLetters(store, memory_broker)
 
-    await letters.replay(asked.id)
+    await letters.replay(asked.id, "test")
 
     assert await _state(store, asked) is GenerationState.QUEUED
-    assert await letters.rows() == []
+    assert await letters.all() == []
     with pytest.raises(NotFound):
-        await letters.replay(asked.id)
+        await letters.replay(asked.id, "test")
     claimed = await store.generations.claim(LANE, "w", suspects=False)
     assert claimed is not None
     assert (claimed.id, claimed.attempt, claimed.error_code) == (asked.id, 2, None)
@@ -64,13 +63,13 @@ async def test_drop_leaves_it_failed(store: Store, memory_broker: Broker) -> Non
     asked = await _failed(store)
     letters = DeadLetters(store, memory_broker)
 
-    await letters.drop(asked.id)
+    await letters.drop(asked.id, "test")
 
     assert await _state(store, asked) is GenerationState.FAILED
-    assert await letters.rows() == []
+    assert await letters.all() == []
     for name in (asked.id, UNREADABLE):
         with pytest.raises(NotFound):
-            await letters.drop(name)
+            await letters.drop(name, "test")
 
 
 def _nunmal(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from quart import Blueprint, Response, redirect, render_template
 from quart.typing import ResponseReturnValue
 
-from shared.chat import AccountRole, User
+from shared.chat import User
 from shared.errors import (
     AccountUnknown,
     CodeWrong,
@@ -14,13 +14,13 @@ from shared.errors import (
     NunmalError,
     PasswordWrong,
     ReasonInvalid,
-    SecondStepRequired,
 )
 from web.auth.clients import Clients
 from web.chat.transcript import Transcripts
-from web.errors import page_after, status_of
+from web.errors import page_after
 from web.forms import Form
 from web.operators.access import LEAST_REASON_CHARACTERS, MINUTES, MOST_REASON_CHARACTERS, Access, Proof
+from web.operators.gate import operators_only
 from web.visitor import Visitors
 
 _FRESH_FORM = Form(minutes=str(MINUTES[0]))
@@ -29,16 +29,7 @@ _FRESH_FORM = Form(minutes=str(MINUTES[0]))
 def access_blueprint(access: Access, transcripts: Transcripts, visitors: Visitors, clients: Clients) -> Blueprint:
     blueprint = Blueprint("access", __name__, url_prefix="/ops/access")
 
-    async def operator() -> User:
-        """Raises LoginRequired, NotFound, SecondStepRequired."""
-        user = visitors.require_role(AccountRole.OPERATOR)
-        await access.require_second_step(user)
-        return user
-
-    @blueprint.errorhandler(SecondStepRequired)
-    async def locked(error: SecondStepRequired) -> ResponseReturnValue:
-        sentence = visitors.current().words.explain(error)
-        return await render_template("access_locked.html", sentence=sentence), status_of(error)
+    operator = operators_only(blueprint, access, visitors)
 
     async def page(user: User, form: Form, error: NunmalError | None = None) -> Response:
         body = await render_template(

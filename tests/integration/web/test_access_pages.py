@@ -13,6 +13,7 @@ from shared.chat import AccountRole, GenerationState
 from shared.ids import new_id
 from shared.store import Store
 from tests.factories import LANE
+from tests.web_operators import id_of, signed_in_operator
 from tests.web_visitor import PASSWORD, WebVisitor
 
 REASON = "사용자가 답이 이상하다고 도움을 청했습니다."
@@ -45,19 +46,6 @@ class Cast:
         return fields | {"old_password": PASSWORD, "code": self.codes.pop()}
 
 
-async def _id(store: Store, email: str) -> str:
-    user = await store.users.by_email(email)
-    assert user is not None
-    return user.id
-
-
-async def _operator(app: Quart, store: Store, name: str = "이운영") -> tuple[WebVisitor, str, list[str]]:
-    operator = WebVisitor(app)
-    operator_id = await _id(store, await operator.sign_up(name))
-    await store.users.set_role(operator_id, AccountRole.OPERATOR)
-    return operator, operator_id, await operator.switch_on_second_step()
-
-
 async def _conversation(person: WebVisitor, store: Store, question: str = QUESTION) -> str:
     response = await person.ask(question)
     asked = await store.generations.claim(LANE, "worker")
@@ -71,7 +59,7 @@ async def cast(app: Quart, store: Store) -> Cast:
     owner = WebVisitor(app)
     email = await owner.sign_up()
     conversation_id = await _conversation(owner, store)
-    return Cast(owner, await _id(store, email), email, conversation_id, *await _operator(app, store))
+    return Cast(owner, await id_of(store, email), email, conversation_id, *await signed_in_operator(app, store))
 
 
 async def test_every_page_of_a_foreign_conversation_is_missing_for_operators(app: Quart, cast: Cast) -> None:
@@ -152,7 +140,7 @@ async def test_a_grant_is_for_one_person_only(app: Quart, cast: Cast, store: Sto
 
 async def test_another_operators_grant_looks_like_an_unknown_one(app: Quart, cast: Cast, store: Store) -> None:
     grant = await cast.begin()
-    other, _, _ = await _operator(app, store, "최운영")
+    other, _, _ = await signed_in_operator(app, store, "최운영")
     await other.get("/chat")
 
     for path in (grant, f"{grant}/{cast.conversation_id}", f"/ops/access/{new_id()}", "/ops/access/not-an-id"):

@@ -2,6 +2,7 @@
 import { ChatComposer } from "./composer.js";
 import { ChosenPictures } from "./chosen-pictures.js";
 import { ChatStream } from "./stream.js";
+import { LivePart } from "./live-part.js";
 import { CopyText } from "./copy.js";
 import { LivePage } from "./live-page.js";
 import { localTimes } from "./times.js";
@@ -15,6 +16,7 @@ customElements.define("chat-composer", ChatComposer);
 customElements.define("chat-stream", ChatStream);
 customElements.define("copy-text", CopyText);
 customElements.define("live-page", LivePage);
+customElements.define("live-part", LivePart);
 localTimes(document);
 followConversation();
 closeMenus();
