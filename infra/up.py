@@ -24,9 +24,10 @@ from shared.entrypoint import announce_ready, first_of, say, stop_on_signals
 from shared.errors import EngineLost, NunmalError
 from shared.ids import new_id
 from shared.settings import Settings
-from shared.side_door import Health, side_door
+from shared.side_door import Health
 from shared.store import Store
 from shared.telemetry import configure_logging
+from shared.watched import watched
 from web.listening import address_of, allow_many_streams, listening
 from web.serve import serve_web
 from workers.serve import serve_worker
@@ -54,7 +55,7 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
     say("starting the store")
     health = Health(worker_is_ready, stop)
     async with (
-        side_door(settings.metrics_host, settings.metrics_port, "up", health),
+        watched(settings, "up", health),
         _store(settings) as store,
         _broker(settings) as broker,
     ):

@@ -199,6 +199,11 @@ class Settings(_Section):
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="Port of /metrics, health and drain; 0 chooses a free one."
     )
+    traces_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s?#@]+)?$",
+        description="http(s)://host:4318/v1/traces of an OpenTelemetry collector; empty: nothing is traced.",
+    )
     log_format: Literal["text", "json"] = Field(default="text", description="text for people, json for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="warning", description="Least level logged."

@@ -77,6 +77,8 @@ class _JsonLines(logging.Formatter):
             "event": record.getMessage(),
             "logger": record.name,
         } | _facts_of(record)
+        if generation_id := line.get("generation_id"):
+            line["trace_id"] = str(generation_id).replace("-", "")  # shared/tracing.py
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)

@@ -11,9 +11,10 @@ from shared.broker.rabbitmq import RabbitBroker
 from shared.entrypoint import announce_ready, require, stop_on_signals
 from shared.ids import new_id
 from shared.settings import Settings
-from shared.side_door import Health, side_door
+from shared.side_door import Health
 from shared.store import Store
 from shared.telemetry import configure_logging
+from shared.watched import watched
 from web.listening import address_of, allow_many_streams, listening
 from web.serve import serve_web
 
@@ -37,7 +38,7 @@ async def _serve(settings: Settings, sock: socket.socket) -> None:
     stop_on_signals(stop, drain_s)
     store_url, broker_url = settings.store_url.get_secret_value(), settings.broker_url.get_secret_value()
     async with (
-        side_door(settings.metrics_host, settings.metrics_port, "web", Health(ready, stop)),
+        watched(settings, "web", Health(ready, stop)),
         Store(store_url, settings.store_database) as store,
         RabbitBroker(broker_url) as broker,
         asyncio.TaskGroup() as tasks,

@@ -181,7 +181,7 @@ def create_app(
         chat_blueprint(service, transcripts, hub, visitors, times, open_streams, pictures, sight, large_bodies, choice)
     )
     app.register_blueprint(usage_blueprint(limits, visitors))
-    app.register_blueprint(first_text_blueprint(visitors))
+    app.register_blueprint(first_text_blueprint(store, visitors))
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))
     app.register_blueprint(notices_blueprint(store, visitors))
     app.register_blueprint(access_blueprint(access, transcripts, visitors, clients))

@@ -8,7 +8,8 @@ from quart import Quart, Response, g, request
 
 from shared.metrics import HTTP_REQUEST_DURATION, HTTP_REQUESTS
 
-_OPERATORS = ("/healthz", "/readyz")
+_DOORS = ("page", "api", "stream", "asset", "health")
+_HEALTH = ("/healthz", "/readyz")
 
 
 def door_of(path: str) -> str:
@@ -17,13 +18,15 @@ def door_of(path: str) -> str:
         return "api"
     if path.startswith(("/static/", "/favicon.ico")):
         return "asset"
-    if path in _OPERATORS:
+    if path in _HEALTH:
         return "health"
     return "stream" if "/stream/" in path else "page"
 
 
 def count_requests(app: Quart) -> None:
     """From now on, whatever answers: a route, a refusal or an error's page."""
+    for door in _DOORS:
+        HTTP_REQUESTS.labels(door, "5xx")  # from 0, so that the first one is seen as a rise
 
     @app.before_request
     async def begin() -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from shared import metrics
 from shared.broker.base import Broker
-from shared.errors import StoreUnavailable
+from shared.errors import QueueFull, StoreUnavailable
 from shared.store import Store
 from shared.telemetry import fields
 from web.chat.line import Line, Lines
@@ -45,6 +45,7 @@ class LaneWatch:
         self._lane = lane
         self._wait_goal_s = wait_goal_s
         metrics.WAITING_ROOM.labels(lane).set(waiting_room)
+        metrics.REFUSALS.labels(QueueFull.code)  # from 0, so that the first one is seen as a rise
 
     async def run(self, on_sight: Callable[[LaneSight], None] = lambda sight: None) -> None:
         """Until cancelled. While the store is away the lane's gauges keep their last values."""

@@ -9,9 +9,10 @@ import uvloop
 from shared.broker.rabbitmq import RabbitBroker
 from shared.entrypoint import announce_ready, require, say, stop_on_signals, stop_with_supervisor
 from shared.settings import Settings
-from shared.side_door import Health, side_door
+from shared.side_door import Health
 from shared.store import Store
 from shared.telemetry import configure_logging
+from shared.watched import watched
 from workers.serve import serve_worker
 
 
@@ -36,7 +37,7 @@ async def _serve(settings: Settings, is_supervised: bool) -> None:
     say(f"loading the model {settings.model_name}")
     store_url, broker_url = settings.store_url.get_secret_value(), settings.broker_url.get_secret_value()
     async with (
-        side_door(settings.metrics_host, settings.metrics_port, "worker", Health(ready, stop)),
+        watched(settings, "worker", Health(ready, stop)),
         Store(store_url, settings.store_database) as store,
         RabbitBroker(broker_url) as broker,
         asyncio.TaskGroup() as tasks,

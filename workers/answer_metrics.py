@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from shared import metrics
 from shared.chat import Generation, GenerationState
 from shared.errors import NunmalError
+from workers.answer_trace import AttemptTimes
 
 
 class AnswerMetrics:
@@ -33,6 +34,14 @@ class AnswerMetrics:
     def seconds(self) -> float:
         """Since the claim."""
         return time.monotonic() - self._begun
+
+    @property
+    def times(self) -> AttemptTimes:
+        """For the trace, by this host's clock."""
+        apart = time.time() - time.monotonic()
+        submitted = None if self._submitted is None else self._submitted + apart
+        first = None if self._first is None else self._first + apart
+        return AttemptTimes(self._begun + apart, submitted, first, self._last + apart)
 
     def submitted(self, prompt_tokens: int, most_tokens: int) -> None:
         """The engine has it from now on. `most_tokens`: how long its answer may become."""
@@ -62,8 +71,7 @@ class AnswerMetrics:
 
     def ended(self, state: GenerationState, finish_reason: str | None, error: NunmalError | None) -> None:
         """With a final state."""
-        reason = _REASONS.get(state, finish_reason or "stop")
-        metrics.REQUEST_SUCCESS.labels(self._model, reason).inc()
+        metrics.REQUEST_SUCCESS.labels(self._model, reason_of(state, finish_reason)).inc()
         if error is not None:
             metrics.REQUEST_FAILURES.labels(self._model, error.code).inc()
         metrics.E2E_REQUEST_LATENCY.labels(self._model).observe(self._since_asked())
@@ -79,4 +87,13 @@ class AnswerMetrics:
         return max(0.0, (datetime.now(UTC) - self._claimed.created_at).total_seconds())
 
 
-_REASONS = {GenerationState.STOPPED: "abort", GenerationState.FAILED: "error"}  # vLLM's words
+def reason_of(state: GenerationState, finish_reason: str | None) -> str:
+    """In vLLM's words: stop, length, abort, error; of an answer that is given back: requeued."""
+    return _REASONS.get(state, finish_reason or "stop")
+
+
+_REASONS = {
+    GenerationState.STOPPED: "abort",
+    GenerationState.FAILED: "error",
+    GenerationState.QUEUED: "requeued",
+}

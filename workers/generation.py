@@ -25,7 +25,8 @@ from shared.errors import (
 from shared.evidence import Evidence
 from shared.store import Store
 from shared.telemetry import fields
-from workers.answer_metrics import AnswerMetrics
+from workers.answer_metrics import AnswerMetrics, reason_of
+from workers.answer_trace import AttemptEnd, trace_attempt
 from workers.detokenizer import Detokenizer
 from workers.engine.base import Request, TokenEvent, TokenStream
 from workers.patience import patiently
@@ -127,7 +128,15 @@ class RunningGeneration:
             log.info("claim_lost")
             return None
         is_written = await (self._give_back(ending) if ending.state is GenerationState.QUEUED else self._finish(ending))
+        if is_written:
+            self._trace(ending)
         return ending if is_written else None
+
+    def _trace(self, ending: Ending) -> None:
+        reason = reason_of(ending.state, ending.finish_reason)
+        tokens = len(self._token_ids)
+        end = AttemptEnd(reason, ending.error, self._prompt_tokens, tokens, ending.state.is_final)
+        trace_attempt(self.claimed, self._model.name, self._metrics.times, end)
 
     async def announce_end(self, ending: Ending) -> None:
         """Tell everybody who watches, also those who began to while it ended."""

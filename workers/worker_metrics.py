@@ -21,6 +21,7 @@ async def tell_forever(
 ) -> None:
     """Until cancelled. `slots`: as the heartbeat tells them."""
     metrics.WORKER_INFO.labels(worker.model, worker.id, worker.model_digest).set(1)
+    _begin_at_zero(worker)
     try:
         while True:
             metrics.WORKER_SLOTS.labels(worker.model).set(slots())
@@ -32,6 +33,17 @@ async def tell_forever(
             await asyncio.sleep(_EVERY_S)
     finally:
         metrics.WORKER_INFO.remove(worker.model, worker.id, worker.model_digest)
+
+
+def _begin_at_zero(worker: WorkerIdentity) -> None:
+    """A counter that begins with its first event hides it: Prometheus sees no rise."""
+    for reason in ("stop", "length", "abort", "error"):
+        metrics.REQUEST_SUCCESS.labels(worker.model, reason)
+    for counter in (metrics.PREEMPTIONS, metrics.CANCELS):
+        counter.labels(worker.model)
+    metrics.CANCEL_LATENCY.labels(worker.model)
+    for counter in (metrics.REDELIVERIES, metrics.BURIED):
+        counter.labels(worker.lane)
 
 
 def _tell_adapters(model: str, engine: Engine) -> None:

@@ -28,7 +28,7 @@ from aio_pika.abc import (
 from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from yarl import URL
 
-from shared import topology
+from shared import topology, tracing
 from shared.broker.base import ControlHandler, DeadLetter, NodeHandler, PermitHandler
 from shared.errors import BrokerUnavailable, QueueFull
 from shared.ids import new_id
@@ -426,8 +426,11 @@ async def _declare_exchanges(
 def _message(
     message: AnyMessage, delivery_mode: aio_pika.DeliveryMode = aio_pika.DeliveryMode.NOT_PERSISTENT
 ) -> aio_pika.Message:
+    generation_id = getattr(message, "generation_id", None)  # frames are of many
+    headers = {"traceparent": tracing.traceparent(generation_id)} if tracing.is_on() and generation_id else None
     return aio_pika.Message(
         encode(message),
+        headers=headers,
         content_type="application/json",
         message_id=new_id(),
         timestamp=datetime.now(UTC),

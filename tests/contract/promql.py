@@ -53,7 +53,7 @@ def recorded() -> set[str]:
 def faults(expression: str) -> Iterator[str]:
     """What this expression names that does not exist."""
     known = our_series() | _OTHERS
-    for name in _named(expression):
+    for name in named(expression):
         if name not in known and name not in recorded():
             yield f"{name} is no series"
     for name, inside in _SELECTOR.findall(expression):
@@ -63,7 +63,8 @@ def faults(expression: str) -> Iterator[str]:
                     yield f"{name} has no label {label}"
 
 
-def _named(expression: str) -> Iterable[str]:
+def named(expression: str) -> Iterable[str]:
+    """The series in it, recorded ones too."""
     without_text = re.sub(r'"[^"]*"', '""', expression)
     without_labels = re.sub(r"\{[^}]*\}|\b(by|without|on|ignoring|group_left|group_right) *\([^)]*\)", "", without_text)
     return _NAME.findall(without_labels)

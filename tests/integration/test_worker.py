@@ -14,6 +14,7 @@ from shared.settings import WorkerSettings
 from tests.factories import generation
 from tests.metric_values import value
 from tests.scripted_engine import ScriptedEngine
+from tests.spans import caught
 from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY, save_tiny_model, tiny_tokenizer
 from tests.worker_house import DRAWN, GREEDY, LANE, NODE, House, expected_text, served
 from workers.detokenizer import Detokenizer
@@ -133,6 +134,23 @@ async def test_a_whole_answer_is_measured(house: House) -> None:
     assert value(metrics.REQUEST_SUCCESS, finished_reason="length", **of_model) == ended + 1
     assert value(metrics.GENERATION_TOKENS, **of_model) == written + tokens
     assert value(metrics.INTER_TOKEN_LATENCY, **of_model) == between + tokens - 1
+
+
+async def test_an_answer_is_one_trace_under_its_own_id(house: House) -> None:
+    with caught() as spans:
+        async with house.worker():
+            asked = await house.ask(question="아무도 모르는 이야기")
+            assert await house.node.final(asked) == "done"
+
+    ours = spans.of(asked.id)
+    assert set(ours) == {"queue", "prompt", "prefill", "decode", "store answer", "chat tiny"}
+    starts = [ours[name].start_time for name in ("queue", "prompt", "prefill", "decode", "store answer")]
+    assert starts == sorted(starts, key=lambda start: start or 0)
+    told = dict(ours["chat tiny"].attributes or {})
+    assert told["gen_ai.operation.name"] == "chat"
+    assert told["gen_ai.response.finish_reasons"] == ("length",)
+    assert told["gen_ai.usage.output_tokens"] == len((await house.get(asked)).token_ids)
+    assert "이야기" not in str([dict(span.attributes or {}) for span in spans.all])
 
 
 async def test_a_question_for_another_model_is_left_to_others(house: House) -> None:

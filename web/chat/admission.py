@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
+from shared import tracing
 from shared.broker.base import Broker
 from shared.chat import Generation
 from shared.errors import BrokerUnavailable, NunmalError, QueueFull, TooManyAnswers
@@ -59,7 +60,7 @@ class Admission:
         Raises LimitReached, QueueFull, and what `provided` raises: nothing was kept.
         """
         async with self._turns.setdefault(draft.user_id, asyncio.Lock()):  # so that each is seen by the next
-            with _counted():
+            with _counted(), tracing.span("admit", draft.id):
                 return await self._admit(draft, length, provided)
 
     async def _admit(self, draft: Generation, length: int, provided: Awaitable[None] | None) -> Generation | None:
@@ -112,7 +113,8 @@ class Admission:
     async def send_permit(self, turn: Generation) -> None:
         """Let a worker claim it. Raises QueueFull after removing it, unless a worker that was free has it already."""
         try:
-            await self._broker.publish_permit(turn.lane, GenerateReply(generation_id=turn.id))
+            with tracing.span("send permit", turn.id, "producer", messaging__system="rabbitmq"):
+                await self._broker.publish_permit(turn.lane, GenerateReply(generation_id=turn.id))
         except BrokerUnavailable:
             log.warning("permit_waits_for_broker", extra=fields(generation_id=turn.id))
         except QueueFull as error:

@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from shared import tracing
 from shared.chat import Generation
 from shared.errors import StoreUnavailable
 from shared.evidence import Evidence
@@ -65,7 +66,7 @@ async def answer_events(
     now = asyncio.get_running_loop().time
     ends_at = now() + times.life_s
     shown: tuple[str, str] | None = None
-    with STREAMS_OPEN.track_inprogress():
+    with STREAMS_OPEN.track_inprogress(), tracing.span("stream", generation_id, "server"):
         async with hub.watch(generation_id) as answer:
             await _heal(hub, answer, words)
             with answer.cursor(position.attempt, position.offset) as cursor:

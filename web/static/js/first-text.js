@@ -2,15 +2,16 @@
 export function measureFirstText() {
   let sentAt = null;
   document.addEventListener("question-sent", () => { sentAt = performance.now(); });
-  document.addEventListener("answer-text", () => {
+  document.addEventListener("answer-text", ({ detail: generationId }) => {
     if (sentAt === null || document.hidden) return sentAt = null; // a hidden page draws nothing
     const begun = sentAt;
     sentAt = null;
-    requestAnimationFrame(() => requestAnimationFrame(() => tell((performance.now() - begun) / 1000))); // it is drawn
+    requestAnimationFrame(() => requestAnimationFrame(() => tell((performance.now() - begun) / 1000, generationId))); // it is drawn
   });
 }
 
-function tell(seconds) {
+function tell(seconds, generationId) {
   const token = document.querySelector("input[name=csrf_token]")?.value;
-  if (token) navigator.sendBeacon("/first-text", new URLSearchParams({ csrf_token: token, seconds: seconds.toFixed(4) }));
+  const told = { csrf_token: token, seconds: seconds.toFixed(4), generation_id: generationId };
+  if (token) navigator.sendBeacon("/first-text", new URLSearchParams(told));
 }

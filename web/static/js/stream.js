@@ -56,7 +56,7 @@ export class ChatStream extends HTMLElement {
   #onText(event) {
     this.#answer.add(JSON.parse(event.data));
     this.#position = event.lastEventId;
-    this.dispatchEvent(new CustomEvent("answer-text", { bubbles: true }));
+    this.dispatchEvent(new CustomEvent("answer-text", { bubbles: true, detail: this.dataset.url.split("/").at(-1) }));
     keepUp();
   }
 
