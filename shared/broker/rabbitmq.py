@@ -24,6 +24,7 @@ from aio_pika.abc import (
     AbstractRobustConnection,
     AbstractRobustExchange,
     AbstractRobustQueue,
+    HeadersType,
 )
 from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from yarl import URL
@@ -427,7 +428,9 @@ def _message(
     message: AnyMessage, delivery_mode: aio_pika.DeliveryMode = aio_pika.DeliveryMode.NOT_PERSISTENT
 ) -> aio_pika.Message:
     generation_id = getattr(message, "generation_id", None)  # frames are of many
-    headers = {"traceparent": tracing.traceparent(generation_id)} if tracing.is_on() and generation_id else None
+    headers: HeadersType | None = (
+        {"traceparent": tracing.traceparent(generation_id)} if tracing.is_on() and generation_id else None
+    )
     return aio_pika.Message(
         encode(message),
         headers=headers,

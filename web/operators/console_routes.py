@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from quart import Blueprint, redirect, render_template
 from quart.typing import ResponseReturnValue
 
+from shared.chat import User
 from web.operators.access import Access
 from web.operators.console import Console
 from web.operators.gate import operators_only
@@ -36,25 +39,22 @@ def console_blueprint(console: Console, access: Access, visitors: Visitors, *, c
         await operator()
         return await render_template("_ops_live.html", **await values())
 
-    @blueprint.post("/workers/<worker_id>/drain")
-    async def drain(worker_id: str) -> ResponseReturnValue:
+    async def done(act: Callable[[User, str], Awaitable[None]], target: str) -> ResponseReturnValue:
         user = await operator()
         await visitors.checked_form()
-        await console.drain(user, worker_id)
+        await act(user, target)
         return redirect("/ops", 303)
+
+    @blueprint.post("/workers/<worker_id>/drain")
+    async def drain(worker_id: str) -> ResponseReturnValue:
+        return await done(console.drain, worker_id)
 
     @blueprint.post("/dead/<generation_id>/replay")
     async def replay(generation_id: str) -> ResponseReturnValue:
-        user = await operator()
-        await visitors.checked_form()
-        await console.replay(user, generation_id)
-        return redirect("/ops", 303)
+        return await done(console.replay, generation_id)
 
     @blueprint.post("/dead/<generation_id>/drop")
     async def drop(generation_id: str) -> ResponseReturnValue:
-        user = await operator()
-        await visitors.checked_form()
-        await console.drop(user, generation_id)
-        return redirect("/ops", 303)
+        return await done(console.drop, generation_id)
 
     return blueprint

@@ -13,6 +13,7 @@ from shared.chat import AccountRole, Generation, GenerationState
 from shared.errors import BrokerUnavailable, TooManyAttempts
 from shared.store import Store
 from tests.factories import LANE, generation
+from tests.waiting import until
 from tests.web_operators import id_of, signed_in_operator
 from tests.web_visitor import WebVisitor, web_settings
 from web.app import create_app
@@ -33,6 +34,19 @@ async def operator(app: Quart, store: Store) -> Operator:
     return Operator(visitor, operator_id)
 
 
+async def _worker(operator: Operator, store: Store, path: str = "/ops", slots: int = 8) -> str:
+    """A page that shows a living worker: nodes look once a second."""
+
+    async def look() -> str:
+        await store.workers.beat("worker-1", LANE, "test", "digest", slots, 3, service_s=2.5)
+        body: str = await (await operator.page.get(path)).get_data(as_text=True)
+        return body if "worker-1" in body else ""
+
+    shown = await until(look, within_s=30)
+    assert shown
+    return shown
+
+
 async def _dead(store: Store) -> Generation:
     turn = generation(question="아무도 모르는 이야기")
     await store.generations.add(turn)
@@ -42,21 +56,14 @@ async def _dead(store: Store) -> Generation:
 
 
 async def test_the_line_and_the_workers_are_seen(operator: Operator, store: Store) -> None:
-    await store.workers.beat("worker-1", LANE, "test", "digest", 8, 3, service_s=2.5)
-    response = await operator.page.get("/ops")
+    page = await _worker(operator, store)
 
-    assert response.status_code == 200
     for shown in ("worker-1", "3 / 8", "2.5초", "지금 1대, 필요한 수는 1대예요."):
-        assert shown in operator.page.page
+        assert shown in page
 
 
 async def test_the_live_part_comes_alone(operator: Operator, store: Store) -> None:
-    await store.workers.beat("worker-1", LANE, "test", "digest", 8, 3)
-    response = await operator.page.get("/ops/live")
-    body = await response.get_data(as_text=True)
-
-    assert "worker-1" in body
-    assert "<html" not in body
+    assert "<html" not in await _worker(operator, store, "/ops/live")
 
 
 async def test_without_workers_it_says_so(operator: Operator) -> None:
@@ -83,20 +90,18 @@ async def test_an_operator_needs_a_second_step(app: Quart, store: Store) -> None
 
 
 class TestDrain:
-    async def test_a_worker_is_asked_once_and_it_is_recorded(
-        self, operator: Operator, store: Store, memory_broker: MemoryBroker
-    ) -> None:
-        await store.workers.beat("worker-1", LANE, "test", "digest", 8, 3)
-        await operator.page.get("/ops")
+    async def test_a_worker_is_asked_once_and_it_is_recorded(self, operator: Operator, store: Store) -> None:
+        await _worker(operator, store)
         response = await operator.page.post("/ops/workers/worker-1/drain")
-        await operator.page.get("/ops")
 
         assert response.status_code == 303
-        assert await store.workers.beat("worker-1", LANE, "test", "digest", 0, 3) is True
-        assert "비우는 중" in operator.page.page
+        assert await store.workers.beat("worker-1", LANE, "test", "digest", 8, 3) is True
         (record,) = await store.audit.last(1)
         assert (record["actor"], record["action"], record["target"]) == (operator.id, "worker_drain_asked", "worker-1")
         await verified(store)
+
+    async def test_one_that_ends_is_shown_so(self, operator: Operator, store: Store) -> None:
+        assert "비우는 중" in await _worker(operator, store, slots=0)
 
     async def test_a_worker_that_is_not_there(self, operator: Operator) -> None:
         await operator.page.get("/ops")
@@ -112,16 +117,13 @@ class TestDrain:
     async def test_a_button_is_there_where_workers_are_processes(
         self, store: Store, memory_broker: MemoryBroker, operator: Operator
     ) -> None:
-        await store.workers.beat("worker-1", LANE, "test", "digest", 8, 3)
-        await operator.page.get("/ops")
-        assert "/drain" not in operator.page.page
+        assert "/drain" not in await _worker(operator, store)
 
         settings = web_settings(broker_url="amqp://nobody@127.0.0.1/")
         app = create_app(settings, memory_broker, store, node_id="n")
         async with app.test_app():
-            visitor, _, _ = await signed_in_operator(app, store)
-            await visitor.get("/ops")
-            assert "/ops/workers/worker-1/drain" in visitor.page
+            visitor, operator_id, _ = await signed_in_operator(app, store)
+            assert "/ops/workers/worker-1/drain" in await _worker(Operator(visitor, operator_id), store)
 
 
 class TestDeadLetters:

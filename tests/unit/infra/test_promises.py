@@ -67,7 +67,8 @@ def test_compose_sets_only_settings_that_exist() -> None:
         environment = {name: value for name, value in service.get("environment", {}).items() if name[:7] == "NUNMAL_"}
         load_settings({name: _DEFAULT.sub(r"\1", value) for name, value in environment.items() if value is not None})
     ways_out = {name for name, service in services.items() if "outside" in service["networks"]}
-    assert ways_out == {"web", "worker-upstream"}, "workers have no way out but to a server that runs the model"
+    shown = {"web", "prometheus", "grafana"}  # a published port needs such a network
+    assert ways_out == shown | {"worker-upstream"}, "workers have no way out but to a server that runs the model"
 
 
 def test_compose_passes_everything_on_that_pages_and_letters_need() -> None:
@@ -82,6 +83,32 @@ def test_compose_passes_everything_on_that_pages_and_letters_need() -> None:
     assert {web["environment"][name] for name in names} == {None}, "a default stands in shared/settings.py only"
 
 
+def test_no_service_publishes_a_port_beyond_this_machine() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    published = {port for service in services.values() for port in service.get("ports", ())}
+
+    assert len(published) == 3
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert not any(port.endswith(":9464") for port in published), "metrics and drain are for the inner network"
+
+
+def test_prometheus_looks_where_compose_has_the_metrics() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    scraped = yaml.safe_load((ROOT / "infra/prometheus/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    found = {
+        name: discovered["port"]
+        for job in scraped
+        for discovered in job.get("dns_sd_configs", ())
+        for name in discovered["names"]
+    }
+
+    measured = {name for name, service in services.items() if service.get("command", [""])[0] in ("web", "worker")}
+    assert set(found) == measured
+    for name, port in found.items():
+        assert services[name]["environment"]["NUNMAL_METRICS_PORT"] == str(port)
+        assert services[name]["environment"]["NUNMAL_METRICS_HOST"] == "0.0.0.0"  # noqa: S104
+
+
 def test_the_image_has_the_rooms_that_run_and_no_other() -> None:
     lines = (ROOT / "infra" / "docker" / "Dockerfile").read_text(encoding="utf-8").splitlines()
     copied = {line.split()[1] for line in lines if line.startswith("COPY ")}
@@ -90,10 +117,21 @@ def test_the_image_has_the_rooms_that_run_and_no_other() -> None:
     assert not copied & {"training", "tests", "."}
 
 
+def test_torch_is_in_the_workers_image_only() -> None:
+    lines = (ROOT / "infra" / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    web, worker = re.split(r"^FROM web AS worker$", lines, flags=re.MULTILINE)
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+
+    assert "torch.txt" not in web
+    assert "torch.txt" in worker
+    targets = {name: service["build"]["target"] for name, service in services.items() if "build" in service}
+    assert {name for name, target in targets.items() if target == "web"} == {"web", "commands"}
+
+
 def test_containers_have_no_rights_they_do_not_need() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 
-    for name in ("web", "worker", "worker-gpu", "worker-upstream", "commands"):
+    for name in ("web", "worker", "worker-gpu", "worker-upstream", "commands", "prometheus", "grafana"):
         assert services[name]["cap_drop"] == ["ALL"]
         assert services[name]["security_opt"] == ["no-new-privileges:true"]
 
