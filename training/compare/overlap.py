@@ -11,22 +11,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
 from training.compare.intervals import Counts, Measured, mean_of
+from training.morphemes import morphemes
 
 _ORDERS = 4
-_PUNCTUATION = ("SF", "SP", "SS", "SE", "SO", "SW", "SB")  # of Kiwi's tags
-
-
-def morphemes(text: str) -> list[str]:
-    """Form and tag of every morpheme that is no punctuation."""
-    found = _kiwi().tokenize(text)
-    return [f"{token.form}/{token.tag}" for token in found if not token.tag.startswith(_PUNCTUATION)]
 
 
 def rouge(answers: Sequence[str], references: Sequence[str]) -> dict[str, Measured]:
@@ -78,10 +71,3 @@ def _shared(one: Counter[tuple[str, ...]], other: Counter[tuple[str, ...]]) -> f
 
 def _f1(shared: int, one: int, other: int) -> float:
     return 2 * shared / (one + other) if one + other else 0.0
-
-
-@cache
-def _kiwi() -> Any:
-    from kiwipiepy import Kiwi  # its dictionary takes a second and 200 MB
-
-    return Kiwi(num_workers=1)

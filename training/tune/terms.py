@@ -1,7 +1,7 @@
 """Words of a domain that a base spells in many pieces, as a list for a recipe's `method.terms`.
 
-Counts beginnings of words (Hangul, 3 to 8 syllables): one that occurs often, costs several tokens, and has different
-particles behind it is a term. It knows no grammar: read the list before you use it.
+Counts nouns of 3 to 8 Hangul syllables: one that occurs often and costs several tokens is a term. It knows no meaning:
+read the list before you use it.
 
 How to run:
     python -m training.tune.terms --base workers/reference/model --most 200 FILES     # JSON Lines, as in a recipe
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,10 @@ import yaml
 
 from shared.errors import ConfigError
 from shared.settings import load_settings
+from training.morphemes import nouns
 
-_WORD = re.compile(r"[가-힣]{3,}")
-_SHORTEST, _LONGEST = 3, 8  # syllables
+_WORD = re.compile(r"[가-힣]{3,8}")
 _LEAST = 5  # how often it must occur
-_ENDINGS = 3  # different things behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +39,8 @@ class Term:
 
 def find_terms(texts: Iterable[str], tokenizer: Any, most: int) -> list[Term]:
     """Those that save most tokens, best first; of two that are parts of one another, the one that saves more."""
-    words = Counter(word for text in texts for word in _WORD.findall(text))
-    counts: Counter[str] = Counter()
-    endings: defaultdict[str, set[str]] = defaultdict(set)
-    for word, count in words.items():
-        for size in range(_SHORTEST, min(_LONGEST, len(word)) + 1):
-            counts[word[:size]] += count
-            endings[word[:size]].add(word[size : size + 1])
-    often = [text for text, count in counts.items() if count >= _LEAST and len(endings[text]) >= _ENDINGS]
+    counts = Counter(noun for text in texts for noun in nouns(text) if _WORD.fullmatch(noun))
+    often = [text for text, count in counts.items() if count >= _LEAST]
     found = [Term(text, counts[text], counts[text] * (_pieces(text, tokenizer) - 1)) for text in often]
     chosen: list[Term] = []
     for term in sorted(found, key=lambda term: (-term.saved, term.text)):

@@ -10,7 +10,8 @@ from sacrebleu.metrics.bleu import BLEU
 
 from training.compare.embedders import LetterEmbedder, cosine
 from training.compare.intervals import interval
-from training.compare.overlap import bleu, longest_common, morphemes, rouge
+from training.compare.overlap import bleu, longest_common, rouge
+from training.morphemes import morphemes, nouns
 
 SAID = ["주민센터에서 신청하세요.", "모르겠어요.", ""]
 WANTED = ["가까운 주민센터에서 신청하시면 돼요!", "복지로에서 신청하세요.", "네, 받을 수 있어요."]
@@ -25,6 +26,10 @@ def test_morphemes_are_stems_and_endings_without_punctuation() -> None:
 
     assert "신청/NNG" in first and "신청/NNG" in other
     assert not any(each.startswith("?") for each in first)
+
+
+def test_nouns_that_are_written_together_are_one() -> None:
+    assert nouns("주민센터에서 기초생활수급자를 만나요.") == ["주민센터", "기초생활수급자"]
 
 
 @pytest.mark.parametrize(
