@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import torch
 
 from shared.errors import ConfigError
 from tests.tiny_models import tiny_model, tiny_tokenizer
@@ -145,7 +146,7 @@ def test_what_is_too_long_counts_as_wrong() -> None:
     assert measured.counts.tolist() == [[0.0, 1.0]]
 
 
-def test_costs_do_not_depend_on_the_batch() -> None:
+def test_costs_are_those_of_the_model_itself_in_any_batch() -> None:
     model, tokenizer = tiny_model(), padding_tokenizer()
     rows = [{"input_ids": [2, *range(5, 5 + length)], "labels": [-100, *range(5, 5 + length)]} for length in (9, 3, 20)]
 
@@ -153,3 +154,6 @@ def test_costs_do_not_depend_on_the_batch() -> None:
 
     assert [cost.tokens for cost in together] == [9, 3, 20]
     assert [cost.nats for cost in together] == pytest.approx([cost.nats for cost in alone], rel=1e-4)
+    for row, cost in zip(rows, together, strict=True):
+        said: Any = model(input_ids=torch.tensor([row["input_ids"]]), labels=torch.tensor([row["labels"]]))
+        assert cost.nats == pytest.approx(said.loss.item() * cost.tokens, rel=1e-4)
