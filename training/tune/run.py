@@ -50,8 +50,9 @@ def run(
     """Train what is not trained yet. `minutes`, `steps`: end this call then, with a checkpoint.
 
     Returns: the summary, or None if there is more to do. Raises ConfigError: something of the recipe is not there."""
-    trainers.open_reporter(recipe)
+    trainers.check_reporter(recipe)
     with processes.together(on_cpu=bases.device_of(recipe) == "cpu"):
+        trainers.open_reporter(recipe)
         return _train_all(recipe, data_dir, trainers.StopAfter(minutes, steps))
 
 

@@ -9,10 +9,9 @@ Progress with the time that is left is the trainers' own bar.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
-from importlib import util
+from importlib import import_module, util
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +109,14 @@ def _arguments(recipe: TuneRecipe, training: Training, folder: Path, *, is_evalu
     }
 
 
-def open_reporter(recipe: TuneRecipe) -> None:
+def check_reporter(recipe: TuneRecipe) -> None:
     """Raises ConfigError: what `report_to` names is not installed."""
     name = recipe.report_to
     if name != "none" and util.find_spec(name) is None:
         raise ConfigError(f"report_to: {name} is not installed: pip install {name}")
-    if name == "wandb":
-        os.environ.setdefault("WANDB_MODE", "offline")  # curves leave this machine only when someone says so
-        os.environ.setdefault("WANDB_DIR", str(recipe.run_dir))
+
+
+def open_reporter(recipe: TuneRecipe) -> None:
+    """Weights & Biases writes into the run's folder; what it wrote leaves this machine by `wandb sync` alone."""
+    if recipe.report_to == "wandb" and processes.is_first():
+        import_module("wandb").init(mode="offline", dir=str(recipe.run_dir), name=recipe.name)
