@@ -2,9 +2,7 @@
 import { ChatComposer } from "./composer.js";
 import { ChosenPictures } from "./chosen-pictures.js";
 import { ChatStream } from "./stream.js";
-import { LivePart } from "./live-part.js";
 import { CopyText } from "./copy.js";
-import { LivePage } from "./live-page.js";
 import { localTimes } from "./times.js";
 import { measureFirstText } from "./first-text.js";
 import { followConversation } from "./follow.js";
@@ -15,8 +13,6 @@ customElements.define("chosen-pictures", ChosenPictures);
 customElements.define("chat-composer", ChatComposer);
 customElements.define("chat-stream", ChatStream);
 customElements.define("copy-text", CopyText);
-customElements.define("live-page", LivePage);
-customElements.define("live-part", LivePart);
 localTimes(document);
 followConversation();
 closeMenus();
