@@ -1,6 +1,6 @@
 """The command `nunmal`: up (everything in one process), web, worker, fleet (several workers); and beside a running
-service: dead (failed answers), users, keys, adapters, audit, doctor (is it set up well); and train, which tunes a model
-offline.
+service: dead (failed answers), users, keys, adapters, audit, doctor (is it set up well), backup, restore; and train,
+which tunes a model offline.
 
 Exit codes: 0 ended as asked, 1 refused or a service it needs is away, 2 it was set up wrongly. One line says why.
 """
@@ -88,6 +88,11 @@ def _start(options: argparse.Namespace, settings: Settings) -> None:
         from infra.dead import dead
 
         dead(settings, options.action, [] if options.action == "list" else options.ids)
+    elif options.command in ("backup", "restore"):
+        from infra import backup
+
+        act = backup.backup if options.command == "backup" else backup.restore
+        act(settings, options.directory)
     elif options.command == "doctor":
         from infra.doctor import doctor
 
@@ -222,6 +227,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_keys(commands.add_parser("keys", help="API keys: make, list, revoke"))
     _add_adapters(commands.add_parser("adapters", help="adapters: push, list, compare, take into use, go back, retire"))
     _add_audit(commands.add_parser("audit", help="who did what; whether the records are still what was written"))
+    backup = commands.add_parser("backup", help="write the whole store into DIR, while the service runs")
+    restore = commands.add_parser("restore", help="fill an empty store from DIR, before anything runs")
+    for command in (backup, restore):
+        command.add_argument("directory", type=Path, metavar="DIR")
     commands.add_parser("doctor", help="look at broker, store, model, GPU, disk, clock, versions; say what to do")
     commands.add_parser(
         "train", add_help=False, help="tune a model by a recipe; `nunmal train --help` has its own options"

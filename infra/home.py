@@ -101,9 +101,13 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
 
     Raises ConfigError if there is neither, StoreUnavailable if it does not answer.
     """
-    url = settings.store_url.get_secret_value() if settings.store_url else running_store(settings.home)
-    async with Store(url, settings.store_database) as store:
+    async with Store(store_address(settings), settings.store_database) as store:
         yield store
+
+
+def store_address(settings: Settings) -> str:
+    """For a command: NUNMAL_STORE_URL, or that of the service that runs in the home. Raises ConfigError."""
+    return settings.store_url.get_secret_value() if settings.store_url else running_store(settings.home)
 
 
 def _close(directory: Path) -> None:
