@@ -144,7 +144,11 @@ class Worker:
 
     async def end(self) -> None:
         self._stop.set()
-        async with asyncio.timeout(10):
+        await self.ended(10)
+
+    async def ended(self, within_s: float) -> None:
+        """Until it has ended by itself."""
+        async with asyncio.timeout(within_s):
             await asyncio.wait({self._task})
         if not self._task.cancelled():
             self._task.result()

@@ -74,13 +74,12 @@ def prometheus(environment: dict[str, str], tmp_path_factory: pytest.TempPathFac
     ports = free_ports(4)
     short = environment | {"NUNMAL_WORKER__MAX_NEW_TOKENS": "40"}
     with ExitStack() as stack:
-        for port in ports[:2]:
-            settings = short | {"NUNMAL_METRICS_PORT": str(port)}
-            node = stack.enter_context(Process("web", "--port", "0", **settings))
-            address = node.wait_ready()
-        for port in ports[2:]:
-            worker = stack.enter_context(Process("worker", **short, NUNMAL_METRICS_PORT=str(port)))
-            worker.wait_ready(120)
+        commands = [("web", "--port", "0")] * 2 + [("worker",)] * 2
+        processes = [
+            stack.enter_context(Process(*command, **short, NUNMAL_METRICS_PORT=str(port)))
+            for command, port in zip(commands, ports, strict=True)
+        ]
+        address, *_ = [process.wait_ready(240) for process in processes]
         started = Prometheus(tmp_path_factory.mktemp("prometheus"), ports[:2], ports[2:])
         stack.callback(started.close)
         with Person(address) as person:

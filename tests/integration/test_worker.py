@@ -136,6 +136,15 @@ async def test_a_whole_answer_is_measured(house: House) -> None:
     assert value(metrics.INTER_TOKEN_LATENCY, **of_model) == between + tokens - 1
 
 
+async def test_a_worker_that_an_operator_drains_ends_in_order(house: House) -> None:
+    async with house.worker() as worker:
+        (alive,) = await house.store.workers.alive(timedelta(seconds=60))
+        assert await house.store.workers.ask_to_drain(alive.id)
+        await worker.ended(30)
+
+    assert await house.store.workers.alive(timedelta(seconds=60)) == []
+
+
 async def test_an_answer_is_one_trace_under_its_own_id(house: House) -> None:
     with caught() as spans:
         async with house.worker():
