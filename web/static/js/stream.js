@@ -11,6 +11,7 @@ export class ChatStream extends HTMLElement {
     this.#answer = new Answer(this.querySelector("[data-role=assistant]"));
     this.#position = this.dataset.position;
     this.#tell(false);
+    if (!this.#position.endsWith(".0")) this.#showText(); // the page came with some
     this.#connect();
   }
 
@@ -56,8 +57,12 @@ export class ChatStream extends HTMLElement {
   #onText(event) {
     this.#answer.add(JSON.parse(event.data));
     this.#position = event.lastEventId;
-    this.dispatchEvent(new CustomEvent("answer-text", { bubbles: true, detail: this.dataset.url.split("/").at(-1) }));
+    this.#showText();
     keepUp();
+  }
+
+  #showText() {
+    this.dispatchEvent(new CustomEvent("answer-text", { bubbles: true, detail: this.dataset.url.split("/").at(-1) }));
   }
 
   #onEvidence({ html }) {
