@@ -83,6 +83,8 @@ class AdapterKeeper:
                 log.info("adapters_wait", extra=fields(reason=str(error)))
             except EngineLost:
                 return
+            except Exception:  # a fault of ours costs no answer: what is loaded goes on
+                log.exception("adapters_not_compared")
 
     def look(self, message: AdapterPublished) -> None:
         """Something has changed in the store."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
 from pymongo.errors import DuplicateKeyError
 
 from shared.adapters.base import BaseDescription, LinearShape
@@ -24,6 +26,9 @@ from shared.store.blobs import Blobs
 from shared.store.connection import Collection, Document, translated
 from shared.store.leftovers import unique
 from shared.store.times import moment, now
+from shared.telemetry import fields
+
+log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 8 << 20
 
@@ -157,8 +162,13 @@ class Adapters:
 
     @translated
     async def aliases(self) -> list[Alias]:
-        """By name."""
-        found = [_alias(document["_id"], document) async for document in self._aliases.find({})]
+        """By name. What a newer release wrote and we cannot read is left out: all processes look here all the time."""
+        found = []
+        async for document in self._aliases.find({}):
+            try:
+                found.append(_alias(document["_id"], document))
+            except ValidationError:
+                log.warning("adapter_alias_unreadable", extra=fields(adapter=document["_id"]))
         return sorted(found, key=lambda alias: alias.name)
 
     @translated

@@ -182,6 +182,15 @@ async def test_a_name_that_was_never_used_means_nothing(store: Store) -> None:
     assert await store.adapters.aliases() == []
 
 
+async def test_a_name_that_cannot_be_read_hides_no_other(store: Store) -> None:
+    other = await store.adapters.change(
+        "wallpaper", lambda alias: begin(alias, "wallpaper@111111111111", "r", 0.0, 1.0)
+    )
+    await store._database["adapter_aliases"].insert_one({"_id": "later", "revision": 1, "content": {"rollout": "new"}})
+
+    assert await store.adapters.aliases() == [other]
+
+
 async def test_a_roll_out_is_kept_as_it_goes(store: Store) -> None:
     one, two = "wallpaper@111111111111", "wallpaper@222222222222"
     said = Report(state=WorkerState.FAILED, at=2.5, code="adapter_not_finite", facts={"value": "a.b", "limit": 3})
