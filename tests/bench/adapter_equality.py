@@ -22,6 +22,7 @@ from tests.bench.engine_models import random_prompts
 from workers.engine.base import Request
 from workers.engine.engine_messages import Order
 from workers.engine.process_engine import ProcessEngine
+from workers.engine.quantised import fit_to_cpu
 
 _TARGETS = ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"]
 _PROMPT = 48
@@ -104,7 +105,9 @@ def _base(model: Path, numerics: str) -> Any:
     quantised = BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
     )
-    return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, quantization_config=quantised)
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, quantization_config=quantised)
+    fit_to_cpu(base)
+    return base
 
 
 def _random_adapter(directory: Path, model: Path, numerics: str, seed: int, **options: Any) -> Path:

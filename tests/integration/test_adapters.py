@@ -316,7 +316,8 @@ class PackedLinear(nn.Module):
         return nn.functional.linear(x, self.weight * self.scale, self.bias)
 
 
-def test_dora_over_a_quantised_base_divides_by_the_norms_of_what_is_served(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside one in use"])
+def test_dora_over_a_quantised_base_divides_by_the_norms_of_what_is_served(tmp_path: Path, beside: bool) -> None:
     model, plain = base("GPTNeoX"), base("GPTNeoX")
     for name, module in list(targeted(model, NEOX).items()):
         quantised = PackedLinear(module)
@@ -324,8 +325,11 @@ def test_dora_over_a_quantised_base_divides_by_the_norms_of_what_is_served(tmp_p
         with torch.no_grad():
             plain.get_submodule(name).get_parameter("weight").copy_(quantised.weight * quantised.scale)
     biases = {name: parameter.clone() for name, parameter in model.named_parameters() if name.endswith("bias")}
-    directory = save_tiny_adapter(tmp_path, plain, NEOX, use_dora=True, numerics="int8")
+    directory = save_tiny_adapter(tmp_path / "dora", plain, NEOX, use_dora=True, numerics="int8")
     served = ServedAdapters(model, BASE_DIGEST, "int8")
+    if beside:  # whose rows the layers still expect when they are asked for their norms
+        served.load("b", save_tiny_adapter(tmp_path / "lora", plain, NEOX, numerics="int8", seed=1))
+        served.begin([("b", 20)])
     served.load("a", directory)
 
     served.begin([("a", 20)])

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 
@@ -21,6 +22,7 @@ from shared.adapters.base import BaseDescription
 from shared.errors import AdapterRefused, GenerationCrashed, GenerationError, NunmalError
 from shared.telemetry import fields
 from workers.engine import admission
+from workers.engine.adapters.adapter_files import AdapterFiles
 from workers.engine.adapters.served_adapters import PreparedAdapter, ServedAdapters
 from workers.engine.adapters.versions import AdapterVersions
 from workers.engine.base import EngineStats, FinishReason, Logprobs, Request, TokenEvent
@@ -36,6 +38,8 @@ from workers.engine.steering import Steering
 from workers.engine.visual_slots import with_slots
 
 log = logging.getLogger(__name__)
+
+R = TypeVar("R")
 
 
 @dataclass(slots=True, eq=False)
@@ -60,7 +64,8 @@ class _Prepared:
     """What a LoadAdapter came to."""
 
     key: str
-    adapter: PreparedAdapter | NunmalError
+    name: str
+    adapter: PreparedAdapter | AdapterFiles | NunmalError  # files: what is left needs the model's thread
 
 
 class EngineThread:
@@ -132,15 +137,11 @@ class EngineThread:
 
     def _prepare(self, message: LoadAdapter) -> None:
         """In a thread of its own, one adapter after another."""
-        prepared: PreparedAdapter | NunmalError
-        try:
-            prepared = self._served.prepare(message.name, message.directory)
-        except NunmalError as error:
-            prepared = error
-        except Exception as error:
-            log.exception("adapter_failed")
-            prepared = AdapterRefused(adapter=message.name, reason=str(error))
-        self._add_asked(_Prepared(message.key, prepared))
+        self._add_asked(_Prepared(message.key, message.name, _refused_or(message.name, lambda: self._read(message))))
+
+    def _read(self, message: LoadAdapter) -> PreparedAdapter | AdapterFiles:
+        files = self._served.read(message.name, message.directory)
+        return files if files.manifest.method == "dora" else self._served.prepare(message.name, files)
 
     def stats(self) -> EngineStats:
         scheduler = self._scheduler
@@ -207,10 +208,14 @@ class EngineThread:
             except NunmalError as error:
                 return error
             return None
-        if isinstance(asked.adapter, PreparedAdapter):
-            self._adapters.take(asked.adapter)
-            return asked.adapter.facts
-        return asked.adapter
+        adapter = asked.adapter
+        if isinstance(adapter, AdapterFiles):
+            files = adapter
+            adapter = _refused_or(asked.name, lambda: self._served.prepare(asked.name, files))
+        if isinstance(adapter, PreparedAdapter):
+            self._adapters.take(adapter)
+            return adapter.facts
+        return adapter
 
     def _begin(self, request: Request) -> None:
         facts = self._facts
@@ -382,6 +387,16 @@ class EngineThread:
             step, self._step_now = self._step_now, Step()
             step.stats = self.stats()
             self._deliver(step)
+
+
+def _refused_or(name: str, made: Callable[[], R]) -> R | NunmalError:
+    try:
+        return made()
+    except NunmalError as error:
+        return error
+    except Exception as error:
+        log.exception("adapter_failed")
+        return AdapterRefused(adapter=name, reason=str(error))
 
 
 def _told(request_id: str, cause: Exception) -> GenerationError:

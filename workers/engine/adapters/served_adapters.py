@@ -1,8 +1,8 @@
 """The adapters of one model: loaded, replaced and unloaded between steps, and mixed with none in one batch.
 
-Belongs to the model's thread, but for `prepare`. Adapted layers keep their place in the model and their weights
-(adapted_linear.py). Not here: prefix-cache keys, which must hold the adapter's digest, and rows' order in a batch. Rows
-of one adapter that lie beside each other are one span; interleaved rows are right but slow.
+Belongs to the model's thread, but for `read` and, of LoRA, `prepare`. Adapted layers keep their place in the model and
+their weights (adapted_linear.py). Not here: prefix-cache keys, which must hold the adapter's digest, and rows' order in
+a batch. Rows of one adapter that lie beside each other are one span; interleaved rows are right but slow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.adapters.folder import WEIGHTS
 from shared.adapters.refusals import AdapterNotFinite, refusal
 from shared.errors import AdapterRefused, AdapterUnknown
 from workers.engine.adapters.adapted_linear import AdaptedLinear, LayerWeights, prepare
-from workers.engine.adapters.adapter_files import read_adapter
+from workers.engine.adapters.adapter_files import AdapterFiles, read_adapter
 from workers.engine.facts import AdapterFacts
 
 
@@ -48,10 +48,25 @@ class ServedAdapters:
         self._facts: dict[str, AdapterFacts] = {}
         self._spans: tuple[tuple[str | None, int], ...] | None = None
 
+    def read(self, name: str, directory: Path) -> AdapterFiles:
+        """Check its files against this model. Any thread may. Raises AdapterRefused."""
+        return read_adapter(name, directory, self.base)
+
     @torch.inference_mode()
-    def prepare(self, name: str, directory: Path) -> PreparedAdapter:
-        """Read, check, fold and move it; changes nothing, so any thread may. Raises AdapterRefused."""
-        files = read_adapter(name, directory, self.base)
+    def prepare(self, name: str, files: AdapterFiles) -> PreparedAdapter:
+        """Fold and move it. LoRA touches nothing, so any thread may; DoRA asks the layers themselves, so it is for the
+        model's thread. Raises AdapterRefused.
+        """
+        if files.manifest.method == "lora":
+            return self._prepared(name, files)
+        before = self._spans
+        self.begin(())  # so that what a layer answers is its own
+        try:
+            return self._prepared(name, files)
+        finally:
+            self.begin(before or ())
+
+    def _prepared(self, name: str, files: AdapterFiles) -> PreparedAdapter:
         manifest = files.manifest
         layers: dict[str, LayerWeights] = {}
         try:
@@ -82,7 +97,7 @@ class ServedAdapters:
 
     def load(self, name: str, directory: Path) -> AdapterFacts:
         """Both at once. Raises AdapterRefused: nothing has changed."""
-        prepared = self.prepare(name, directory)
+        prepared = self.prepare(name, self.read(name, directory))
         self.take(name, prepared)
         return prepared.facts
 
