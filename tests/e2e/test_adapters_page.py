@@ -108,4 +108,3 @@ async def test_nothing_is_wider_than_the_page(
     for path in ("/adapters", f"/adapters/{version}/try", f"/adapters/{version}/diff/{version}"):
         await researcher.goto(f"{site.url}{path}")
         assert await researcher.evaluate("document.documentElement.scrollWidth") <= width
-        await researcher.screenshot(path=tmp_path / f"{path.rpartition('/')[2]}-{width}-{scheme}.png", full_page=True)
