@@ -31,7 +31,7 @@ _METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "lora": ("none", {}),
     "dora": ("none", {"use_dora": True}),
     "qlora": ("nf4", {}),
-    "loftq": ("nf4", {"seed": 7}),
+    "loftq": ("nf4", {}),
 }
 
 
@@ -46,7 +46,7 @@ async def compare(directory: Path, model: Path, *, prompts: int, tokens: int, se
             for method, (kept, options) in _METHODS.items():
                 if kept != numerics:
                     continue
-                made = _random_adapter(directory / f"{method}-peft", model, numerics, seed, **options)
+                made = _random_adapter(directory / f"{method}-peft", model, numerics, seed + len(told), **options)
                 served = version(directory / f"{method}-served", made, engine.model_digest, 0, numerics)
                 await engine.load_adapter(method, served)
                 offline = _Offline(model, numerics, made)
@@ -111,7 +111,7 @@ def _base(model: Path, numerics: str) -> Any:
 
 
 def _random_adapter(directory: Path, model: Path, numerics: str, seed: int, **options: Any) -> Path:
-    torch.manual_seed(options.pop("seed", seed))
+    torch.manual_seed(seed)
     config = LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, target_modules=_TARGETS, **options)
     adapted: Any = get_peft_model(_base(model, numerics), config)
     with torch.no_grad():
