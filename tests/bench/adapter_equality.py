@@ -19,10 +19,10 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from shared.settings import WorkerSettings
 from tests.bench.adapter_training import save, version
 from tests.bench.engine_models import random_prompts
+from vision.quantised import fit_to_cpu
 from workers.engine.base import Request
 from workers.engine.engine_messages import Order
 from workers.engine.process_engine import ProcessEngine
-from workers.engine.quantised import fit_to_cpu
 
 _TARGETS = ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"]
 _PROMPT = 48
