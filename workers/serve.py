@@ -27,8 +27,8 @@ from shared.telemetry import fields
 from shared.topology import CHAT_JOBS, lane
 from workers.adapters import AdapterKeeper
 from workers.consumer import Consumer
-from workers.engine.base import EngineStats, JsonSchema
-from workers.engine.engine_messages import Order
+from workers.engine.base import JsonSchema
+from workers.engine.engine_messages import Order, Step
 from workers.engine.process_engine import ProcessEngine
 from workers.engine.streaming_engine import OnStep
 from workers.engine.vocabulary import Vocabulary
@@ -63,10 +63,10 @@ def load_model(settings: Settings, on_step: OnStep | None = None) -> ServedModel
     order = Order(source, settings.worker, settings.log_format, settings.log_level)
     metrics = EngineMetrics(name).step
 
-    def stepped(rows: int, stats: EngineStats) -> None:
-        metrics(rows, stats)
+    def stepped(step: Step) -> None:
+        metrics(step)
         if on_step is not None:
-            on_step(rows, stats)
+            on_step(step)
 
     engine = ProcessEngine.start(order, on_step=stepped)
     opened = engine.opened

@@ -9,10 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from shared.adapters.base import DtypeName
 from shared.adapters.folder import FILES, ORIGIN, FileName
@@ -53,10 +63,15 @@ class Origin(BaseModel):
     numerics: Literal["none", "nf4", "int8"]
     created_at: datetime | None = None
     recipe: dict[str, JsonValue] = {}
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = {}  # of groups within groups: `held_out.task.loss`
     data_digest: Text | None = None
     commit: Text | None = None
     seed: int | None = None
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _flat(cls, value: object) -> object:
+        return dict(_numbers(value)) if isinstance(value, dict) else value
 
 
 class AdapterManifest(_Value):
@@ -97,6 +112,15 @@ class AdapterManifest(_Value):
     def version_id(self) -> str:
         """`name@12hex`"""
         return f"{self.name}@{self.digest[:_SHORT]}"
+
+
+def _numbers(group: dict[str, Any], place: str = "", depth: int = 4) -> Iterator[tuple[str, Any]]:
+    """Groups within groups by their path; one deeper than any of training's is left, and refused as no number."""
+    for name, value in group.items():
+        if isinstance(value, dict) and depth:
+            yield from _numbers(value, f"{place}{name}.", depth - 1)
+        else:
+            yield f"{place}{name}", value
 
 
 def read_manifest(content: bytes, digest: str) -> AdapterManifest:

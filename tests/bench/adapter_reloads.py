@@ -32,7 +32,7 @@ from tests.bench.adapter_training import WORDS, is_by, messages, trained, versio
 from tests.bench.figures import percentile
 from tests.factories import generation
 from tests.waiting import until
-from workers.engine.base import EngineStats
+from workers.engine.engine_messages import Step
 from workers.serve import load_model, serve_worker
 
 NAME = "bench"
@@ -47,8 +47,9 @@ class _Steps:
 
     taken: list[tuple[float, int]] = field(default_factory=list)
 
-    def __call__(self, rows: int, stats: EngineStats) -> None:
-        self.taken.append((time.perf_counter(), rows))
+    def __call__(self, step: Step) -> None:
+        if step.stats is not None:
+            self.taken.append((time.perf_counter(), step.rows))
 
     def between(self, begun: float, ended: float) -> _Stretch:
         inside = [(at, rows) for at, rows in self.taken if begun <= at <= ended]

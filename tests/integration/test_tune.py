@@ -13,11 +13,12 @@ import transformers
 from safetensors.torch import load_file
 
 from infra.cli import run as nunmal
+from shared.adapters.base import BaseDescription, LinearShape
 from shared.errors import ConfigError
 from shared.model_digest import files_digest, served_digest
 from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
 from tests.tune_runs import ATTENTION, stage, tiny_recipe
-from workers.engine.adapters.adapter_files import LinearShape, read_adapter
+from workers.engine.adapters.adapter_files import read_adapter
 from workers.engine.model_loader import load
 
 pytest.importorskip("trl")
@@ -42,12 +43,14 @@ METHODS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def shapes(model: Any) -> dict[str, LinearShape]:
-    return {
+def base_of(model: Any, digest: str, numerics: str) -> BaseDescription:
+    """What a worker with this model tells of it."""
+    linears = {
         name: LinearShape(module.in_features, module.out_features)
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear)
     }
+    return BaseDescription(digest, numerics, linears)
 
 
 def trained(recipe: Any, tmp_path: Path, **limits: Any) -> dict[str, Any]:
@@ -64,9 +67,9 @@ def test_what_a_method_learns_is_what_workers_load(kind: str, tmp_path: Path) ->
     summary = trained(recipe, tmp_path)
 
     digest = served_digest(files_digest(recipe.base), numerics)
-    adapter = read_adapter("tiny", Path(summary["result"]), shapes(tiny_model()), digest, numerics)
+    adapter = read_adapter("tiny", Path(summary["result"]), base_of(tiny_model(), digest, numerics))
     assert len(adapter.layers) == 3 * len(method["target_modules"])
-    assert adapter.is_dora == (kind == "dora")
+    assert adapter.manifest.method == ("dora" if kind == "dora" else "lora")
     assert all(layer.b.any() for layer in adapter.layers.values())  # B begins at 0, but for loftq
 
 
@@ -145,7 +148,7 @@ def test_domain_then_task_then_preference_with_what_was_forgotten(tmp_path: Path
     manifest = json.loads((Path(summary["result"]) / "nunmal.json").read_text())
     assert manifest["metrics"]["held_out"] == summary["held_out"]["3-dpo"]
     digest = files_digest(recipe.base)
-    assert read_adapter("tiny", Path(summary["result"]), shapes(tiny_model()), digest, "none").rank == 4
+    assert read_adapter("tiny", Path(summary["result"]), base_of(tiny_model(), digest, "none")).manifest.rank == 4
 
 
 def test_a_whole_model_learns_a_preference_beside_its_reference(tmp_path: Path) -> None:
@@ -199,7 +202,7 @@ def test_gpt_neox_learns_in_its_joined_layer(tmp_path: Path) -> None:
     result = Path(trained(recipe, tmp_path)["result"])
 
     assert (
-        len(read_adapter("tiny", result, shapes(tiny_model("GPTNeoX")), files_digest(recipe.base), "none").layers) == 3
+        len(read_adapter("tiny", result, base_of(tiny_model("GPTNeoX"), files_digest(recipe.base), "none")).layers) == 3
     )
 
 
@@ -211,10 +214,10 @@ def test_loftq_that_moves_the_base_publishes_it_or_the_difference(tmp_path: Path
 
     moved = recipe.run_dir / "loftq" / "base"
     digest = served_digest(files_digest(moved), "nf4")
-    assert read_adapter("tiny", Path(summary["result"]), shapes(tiny_model()), digest, "nf4").rank == 4
+    assert read_adapter("tiny", Path(summary["result"]), base_of(tiny_model(), digest, "nf4")).manifest.rank == 4
     assert json.loads((moved / "manifest.json").read_text())["made_from"] == files_digest(recipe.base)
     difference = recipe.run_dir / "1-sft" / "difference"
-    assert read_adapter("tiny", difference, shapes(tiny_model()), files_digest(recipe.base), "none").rank == 8
+    assert read_adapter("tiny", difference, base_of(tiny_model(), files_digest(recipe.base), "none")).manifest.rank == 8
     measured = summary["stages"]["sft"]["difference"]
     assert measured["logit_error"]["mean"] > 0
     assert measured["held_out"]["task"]["loss"] == pytest.approx(summary["held_out"]["1-sft"]["task"]["loss"], rel=0.2)

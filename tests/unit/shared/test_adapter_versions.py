@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from shared.adapters.manifest import read_origin
+from shared.adapters.refusals import AdapterManifestBroken
 from shared.adapters.rollout import Alias, Canary, begin
 from shared.adapters.versions import ManifestDifference, differences, use_of
 from tests.adapter_folders import checked, write_adapter
@@ -18,6 +23,23 @@ def test_differences_are_told_by_field(tmp_path: Path) -> None:
     told = list(differences(one, other))
     assert told[:2] == [ManifestDifference("rank", "2", "8"), ManifestDifference("metrics.loss", "1.5", "1.25")]
     assert (told[2].field, told[2].other) == (one.tensors[0].name, None)
+
+
+def test_metrics_in_groups_are_told_by_their_path() -> None:
+    said = {"held_out": {"task": {"loss": 1.5, "rows": 20}}, "minutes": 2}
+
+    origin = read_origin("a", {"base_digest": "b", "numerics": "none", "metrics": said})
+
+    assert origin.metrics == {"held_out.task.loss": 1.5, "held_out.task.rows": 20, "minutes": 2}
+
+
+def test_groups_without_end_are_no_metrics() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(900):
+        deep = {"deeper": deep}
+
+    with pytest.raises(AdapterManifestBroken, match=r"metrics\.deeper\.deeper"):
+        read_origin("a", {"base_digest": "b", "numerics": "none", "metrics": deep})
 
 
 def test_each_version_has_one_use() -> None:
