@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pymongo import ReturnDocument
-
 from shared.store.connection import Collection, Document, translated
 from shared.store.times import moment, now
 
@@ -63,7 +61,7 @@ class Workers:
         adapters: Sequence[str] = (),
     ) -> bool:
         """True if an operator has asked this worker to drain."""
-        document = await self._workers.find_one_and_update(
+        await self._workers.update_one(
             {"_id": worker_id},
             {
                 "$set": {
@@ -80,11 +78,10 @@ class Workers:
                     "heartbeat_at": now(),
                 }
             },
-            projection={"drain_asked_at": 1},
             upsert=True,
-            return_document=ReturnDocument.AFTER,
         )
-        return document.get("drain_asked_at") is not None
+        asked = await self._workers.find_one({"_id": worker_id, "drain_asked_at": {"$ne": None}}, {"_id": 1})
+        return asked is not None
 
     @translated
     async def ask_to_drain(self, worker_id: str) -> bool:

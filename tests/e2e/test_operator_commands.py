@@ -254,7 +254,7 @@ async def test_what_commands_do_is_in_the_audit_chain(commands: Commands, store:
         [ACTOR, "user_created", user_id, "role=user"],
         [ACTOR, "role_changed", user_id, "after=researcher", "before=user"],
         [ACTOR, "reset_link_made", user_id, "second_step=kept"],
-        [ACTOR, "key_made", key.id, f"owner={user_id}", "scopes=chat,completions,jobs,models"],
+        [ACTOR, "key_made", key.id, f"owner={user_id}", "scopes=adapters,chat,completions,jobs,models"],
         [ACTOR, "key_revoked", key.id, f"owner={user_id}"],
     ]
     assert await commands.printed("audit", "list", "--last", "2") == "\n".join(lines[-2:])

@@ -123,8 +123,11 @@ def adapters_blueprint(
 
     @blueprint.post("/<version>/canary")
     async def canary(version: str) -> ResponseReturnValue:
-        body = await read_body(request, CanaryRequest)
-        return await changed(version, lambda key: publishing.canary(version, body.percent / 100, key.user_id))
+        async def begin(key: ApiKey) -> None:
+            body = await read_body(request, CanaryRequest)
+            await publishing.canary(version, body.percent / 100, key.user_id)
+
+        return await changed(version, begin)
 
     @blueprint.post("/<version>/retire")
     async def retire(version: str) -> ResponseReturnValue:
