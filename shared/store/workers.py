@@ -80,8 +80,8 @@ class Workers:
             },
             upsert=True,
         )
-        asked = await self._workers.find_one({"_id": worker_id, "drain_asked_at": {"$ne": None}}, {"_id": 1})
-        return asked is not None
+        found = await self._workers.find_one({"_id": worker_id}, {"drain_asked_at": 1})
+        return found is not None and found.get("drain_asked_at") is not None
 
     @translated
     async def ask_to_drain(self, worker_id: str) -> bool:
