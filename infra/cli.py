@@ -18,8 +18,8 @@ from pathlib import Path
 from infra.gpus import gpu_name
 from shared.chat import AccountRole
 from shared.errors import ConfigError, ModelError, NunmalError
+from shared.scopes import SCOPES
 from shared.settings import Settings, load_settings, pin_gpu
-from shared.store.keys import SCOPES
 
 
 def main() -> None:

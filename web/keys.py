@@ -20,8 +20,8 @@ from shared.errors import (
     TooManyKeys,
 )
 from shared.ids import is_id
+from shared.scopes import SCOPES
 from shared.store import Store
-from shared.store.keys import SCOPES
 from web.auth.accounts import Accounts, normal_name
 from web.auth.clients import Clients
 from web.auth.letters import AccountLetters

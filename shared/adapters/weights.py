@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
 
-import numpy as np
-
 from shared.adapters.base import DtypeName
 from shared.adapters.folder import WEIGHTS, json_object, read_exactly
 from shared.adapters.refusals import (
@@ -43,14 +41,14 @@ _METADATA = "__metadata__"
 
 @dataclass(frozen=True, slots=True)
 class _Dtype:
-    whole: str  # the whole number of the same width, as NumPy calls it
+    width: int  # bytes
     exponent: int  # its bits: all set in NaN and infinity, in nothing else
 
 
 _DTYPES: dict[DtypeName, _Dtype] = {
-    "F32": _Dtype("<u4", 0x7F80_0000),
-    "BF16": _Dtype("<u2", 0x7F80),
-    "F16": _Dtype("<u2", 0x7C00),
+    "F32": _Dtype(4, 0x7F80_0000),
+    "BF16": _Dtype(2, 0x7F80),
+    "F16": _Dtype(2, 0x7C00),
 }
 
 
@@ -116,6 +114,8 @@ def hash_finite(adapter: str, file: BinaryIO, header: Header) -> str:
 
     Reads on from the header, a few megabytes at a time. Raises AdapterRefused.
     """
+    import numpy as np  # here alone, so that no page and no command waits for it
+
     digest = hashlib.sha256(header.content)
     for tensor in header.tensors:
         dtype, left = _DTYPES[tensor.dtype], tensor.end - tensor.begin
@@ -123,7 +123,7 @@ def hash_finite(adapter: str, file: BinaryIO, header: Header) -> str:
             piece = read_exactly(adapter, WEIGHTS, file, min(left, _PIECE_BYTES))
             digest.update(piece)
             left -= len(piece)
-            numbers = np.frombuffer(piece, dtype.whole)
+            numbers = np.frombuffer(piece, f"<u{dtype.width}")
             if ((numbers & dtype.exponent) == dtype.exponent).any():
                 reason = f"{tensor.name} has values that are not finite"
                 raise refusal(AdapterNotFinite, adapter, WEIGHTS, tensor.name, reason)
@@ -145,7 +145,7 @@ def _entry(adapter: str, name: str, value: Any) -> TensorEntry:
     if not (_are_counts(offsets) and len(offsets) == 2):
         _broken(adapter, name, f"{name} lies at {offsets!r}")
     begin, end = offsets
-    if end - begin != math.prod(shape) * np.dtype(_DTYPES[dtype].whole).itemsize:
+    if end - begin != math.prod(shape) * _DTYPES[dtype].width:
         _broken(adapter, name, f"{name} has {end - begin} bytes, which is not what {dtype} {shape} takes")
     return TensorEntry(name, dtype, tuple(shape), begin, end)
 

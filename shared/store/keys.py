@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.ids import new_id
+from shared.scopes import SCOPES
 from shared.store.connection import Collection, Document, translated
 from shared.store.times import moment, now
-
-SCOPES = ("chat", "completions", "models", "jobs", "adapters")  # one for each family of routes under /v1
 
 _PREFIX = "sk-nunmal-"
 _SECRET_BYTES = 36  # without the characters that the hint shows, 264 bits are left

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.scopes import SCOPES
 from shared.store import Store
-from shared.store.keys import SCOPES
 
 
 async def test_secret_leads_to_its_key(store: Store) -> None:

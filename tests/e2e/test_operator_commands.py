@@ -18,8 +18,8 @@ from shared.audit import AuditAction
 from shared.chat import AccountRole, GenerationState
 from shared.errors import TooManyAttempts
 from shared.ids import is_id, new_id
+from shared.scopes import SCOPES
 from shared.store import Store
-from shared.store.keys import SCOPES
 from tests.factories import LANE, generation
 from tests.service import ROOT, Process
 from web.auth.passwords import Passwords

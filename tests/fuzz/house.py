@@ -24,8 +24,8 @@ from bs4 import BeautifulSoup
 
 from infra.home import running_store
 from shared.chat import AccountRole
+from shared.scopes import SCOPES
 from shared.store import Store
-from shared.store.keys import SCOPES
 from tests.fuzz.tally import Tally
 from tests.fuzz.wire import Answer, Request
 from tests.picture_files import png

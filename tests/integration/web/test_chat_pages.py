@@ -74,8 +74,14 @@ async def test_the_first_message_moves_to_its_conversation_and_is_answered(
     assert 'data-state="done"><p>반가워요.' in person.page
 
 
-async def test_a_waiting_answer_is_empty_and_its_line_stands_beside_it(person: WebVisitor, store: Store) -> None:
+@pytest.fixture
+async def busy_worker(store: Store) -> None:
+    """Asked for before the pages: they look at the line once a second, and first when they start."""
     await store.workers.beat("busy", LANE, "test", "0", 1, 1, service_s=90.0)
+
+
+@pytest.mark.usefixtures("busy_worker")
+async def test_a_waiting_answer_is_empty_and_its_line_stands_beside_it(person: WebVisitor) -> None:
     await person.ask("하나")
     first = person.page
     await person.get("/chat")

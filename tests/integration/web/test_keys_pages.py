@@ -10,8 +10,9 @@ from quart import Quart
 
 from infra.audit import verified
 from shared.broker.memory import MemoryBroker
+from shared.scopes import SCOPES
 from shared.store import Store
-from shared.store.keys import SCOPES, ApiKey
+from shared.store.keys import ApiKey
 from tests.smtp_server import smtp_server
 from tests.web_visitor import PASSWORD, WebVisitor, web_settings
 from web.app import create_app

@@ -15,8 +15,8 @@ from shared.broker.memory import MemoryBroker
 from shared.chat import Generation
 from shared.ids import new_id
 from shared.messages import CancelGeneration, Control
+from shared.scopes import SCOPES
 from shared.store import Store
-from shared.store.keys import SCOPES
 from tests.factories import LANE
 from tests.scripted_worker import ScriptedWorker
 

@@ -12,8 +12,8 @@ from quart import Quart, Response
 
 from shared.broker.memory import MemoryBroker
 from shared.errors import QueueFull, StoreUnavailable
+from shared.scopes import SCOPES
 from shared.store import Store
-from shared.store.keys import SCOPES
 from tests.factories import LANE
 from tests.integration.web.api.conftest import HELLO, Desk, Program, program_of
 from tests.web_visitor import WebVisitor
