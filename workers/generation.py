@@ -339,8 +339,14 @@ class RunningGeneration:
 
     async def _give_back(self, ending: Ending) -> bool:
         """Draining is no stall, whether or not a token was made; what may have ended the engine is one without."""
-        is_draining = ending.error is None
-        await patiently(self._checkpoint)
+        claimed, is_draining = self.claimed, ending.error is None
+        token_ids, answer = tuple(self._token_ids), self._stream.text
+        if len(token_ids) <= self._kept:
+            return await patiently(
+                lambda: self._store.generations.requeue(claimed.id, claimed.attempt, made_progress=is_draining)
+            )
         return await patiently(
-            lambda: self._store.generations.requeue(self.claimed.id, self.claimed.attempt, made_progress=is_draining)
+            lambda: self._store.generations.give_back(
+                claimed.id, claimed.attempt, token_ids, answer, self._model.engine.model_digest, self._told()
+            )
         )

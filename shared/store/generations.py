@@ -226,15 +226,7 @@ class Generations:
         """Keep progress. Only call it with more tokens than the last time: it counts as progress."""
         document = await self._generations.find_one_and_update(
             _owned(generation_id, attempt),
-            {
-                "$set": {
-                    "token_ids": list(token_ids),
-                    "answer": answer,
-                    "model_digest": model_digest,
-                    "stalled_attempts": 0,
-                    **logprobs_in_store(logprobs),
-                }
-            },
+            {"$set": _progress(token_ids, answer, model_digest, logprobs)},
             projection={"cancel_requested_at": 1},
             return_document=ReturnDocument.AFTER,
         )
@@ -288,6 +280,23 @@ class Generations:
         if made_progress:
             update["$set"]["stalled_attempts"] = 0
         result = await self._generations.update_one(_owned(generation_id, attempt), update)
+        return bool(result.matched_count)
+
+    @translated
+    async def give_back(
+        self,
+        generation_id: str,
+        attempt: int,
+        token_ids: Sequence[int],
+        answer: str,
+        model_digest: str,
+        logprobs: Sequence[TokenLogprob] | None = None,
+    ) -> bool:
+        """Keep progress and go back to waiting, in one write: a checkpoint that is still on its way finds another
+        state, and takes nothing back. False if it had moved on."""
+        waiting = {"state": str(GenerationState.QUEUED), "worker_id": None}
+        kept = _progress(token_ids, answer, model_digest, logprobs)
+        result = await self._generations.update_one(_owned(generation_id, attempt), {"$set": waiting | kept})
         return bool(result.matched_count)
 
     # What an operator does with answers that failed three times without a token.
@@ -358,6 +367,18 @@ class Generations:
 
 def _owned(generation_id: str, attempt: int) -> Document:
     return {"_id": generation_id, "attempt": attempt, "state": str(GenerationState.RUNNING)}
+
+
+def _progress(
+    token_ids: Sequence[int], answer: str, model_digest: str, logprobs: Sequence[TokenLogprob] | None
+) -> Document:
+    return {
+        "token_ids": list(token_ids),
+        "answer": answer,
+        "model_digest": model_digest,
+        "stalled_attempts": 0,
+        **logprobs_in_store(logprobs),
+    }
 
 
 def _generation(document: Document) -> Generation:

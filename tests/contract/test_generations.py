@@ -96,6 +96,19 @@ class TestGenerations:
         assert (second.id, second.attempt) == (first.id, 2)
         assert (second.token_ids, second.answer, second.model_digest) == ((5, 6), "안녕", "digest")
 
+    async def test_what_is_given_back_is_what_the_next_claim_continues_from(self, store: Store) -> None:
+        first = await self._claimed(store)
+        assert await store.generations.give_back(first.id, first.attempt, [5, 6], "안녕", "digest")
+        assert not await store.generations.give_back(first.id, first.attempt, [5, 6, 7], "안녕!", "digest")
+        late = await store.generations.checkpoint(first.id, first.attempt, [5], "안", "digest")
+
+        second = await store.generations.claim(LANE, "other", suspects=False)
+
+        assert not late.is_current
+        assert second is not None
+        assert (second.id, second.attempt, second.stalled_attempts) == (first.id, 2, 1)
+        assert (second.token_ids, second.answer, second.model_digest) == ((5, 6), "안녕", "digest")
+
     async def test_worker_of_an_older_attempt_cannot_write(self, store: Store) -> None:
         old = await self._claimed(store)
         await store.generations.requeue(old.id, old.attempt)

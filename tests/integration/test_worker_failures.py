@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from shared.chat import Generation, GenerationState, SamplingParams
 from shared.errors import EngineLost, StoreUnavailable
 from shared.messages import GenerateReply, WatchGeneration
+from shared.store.generations import CheckpointResult
 from tests.factories import generation
 from tests.scripted_engine import ScriptedEngine
 from tests.tiny_models import CONTEXT_LENGTH, VOCABULARY
@@ -69,6 +71,43 @@ async def test_a_worker_that_ends_gives_its_answers_back_with_what_they_have(hou
         assert found.answer == house.node.texts[each.id] == expected_text(found.token_ids)
 
 
+async def test_a_checkpoint_that_lands_late_takes_nothing_from_an_answer_given_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver writes in threads: a call that nobody waits for any more is written all the same."""
+    keep, late, has_overtaken = house.store.generations.checkpoint, asyncio.Event(), asyncio.Event()
+    landed: list[asyncio.Task[CheckpointResult]] = []
+
+    async def land(*what: Any) -> CheckpointResult:
+        late.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(has_overtaken.wait(), 0.5)
+        return await keep(*what)
+
+    async def overtaken(*what: Any) -> CheckpointResult:
+        if not landed:
+            landed.append(asyncio.create_task(land(*what)))
+            return await asyncio.shield(landed[0])
+        result = await keep(*what)
+        has_overtaken.set()
+        await landed[0]
+        return result
+
+    monkeypatch.setattr(house.store.generations, "checkpoint", overtaken)
+    async with house.worker() as worker:
+        asked = await house.ask(sampling=replace(DRAWN, max_new_tokens=250))
+        await late.wait()
+        seen = len(house.node.texts.get(asked.id, ""))
+        await house.node.until(lambda: len(house.node.texts.get(asked.id, "")) > seen + 5)
+        await worker.end()
+    await landed[0]
+
+    left = await house.get(asked)
+    assert left.state is GenerationState.QUEUED
+    assert left.answer.startswith(house.node.texts[asked.id])
+    assert expected_text(left.token_ids).startswith(left.answer)
+
+
 async def test_another_model_begins_the_answer_anew(house: House) -> None:
     asked = await house.ask()
     claimed = await house.store.generations.claim(LANE, "a worker that died")
@@ -117,15 +156,13 @@ async def test_a_fourth_claim_without_progress_fails_with_a_reason(house: House)
 
 
 async def test_generations_that_stalled_are_tried_one_at_a_time_and_after_the_others(house: House) -> None:
-    async def stalled() -> Generation:
-        asked = generation(lane=LANE, listeners=(NODE,), sampling=GREEDY)
+    suspects = [generation(lane=LANE, listeners=(NODE,), sampling=GREEDY) for _ in range(3)]
+    for asked in suspects:
         await house.store.generations.add(asked)
-        claimed = await house.store.generations.claim(LANE, "a worker that died")
+    claims = [await house.store.generations.claim(LANE, "a worker that died") for _ in suspects]
+    for claimed in claims:
         assert claimed is not None
-        await house.store.generations.requeue(asked.id, claimed.attempt)
-        return asked
-
-    suspects = [await stalled() for _ in range(3)]
+        assert await house.store.generations.requeue(claimed.id, claimed.attempt)
     engine = ScriptedEngine(vocabulary=VOCABULARY, context_length=CONTEXT_LENGTH, stop_ids=frozenset())
     model = served(engine, 5)
     async with house.worker(lambda: model, stale_after_s=100.0):
