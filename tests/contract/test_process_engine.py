@@ -7,6 +7,8 @@ import asyncio
 import json
 import os
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -20,6 +22,7 @@ from tests.contract.test_engine import CONTEXT_LENGTH, SLOTS, EngineContract, re
 from tests.engine_runs import events_of
 from tests.tiny_models import save_tiny_model
 from workers.engine.base import Engine, JsonSchema
+from workers.engine.channel import Channel
 from workers.engine.engine_messages import Order
 from workers.engine.process_engine import ProcessEngine
 
@@ -115,6 +118,35 @@ async def test_a_process_whose_worker_is_gone_ends(own_engine: ProcessEngine) ->
     own_engine._end.close()  # what the system does with a dead worker's sockets
 
     assert await asyncio.to_thread(own_engine._process.wait, 10) == 0
+
+
+_LOADING_FOR_EVER = """
+import threading
+from workers.engine import engine_process
+def load(*source, **options):
+    print("loading", flush=True)
+    threading.Event().wait()
+engine_process.load = load
+engine_process.main()
+"""
+
+
+async def test_a_process_whose_worker_goes_while_its_model_loads_ends(model: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-c", _LOADING_FOR_EVER, str(theirs.fileno())]
+        process = await asyncio.create_subprocess_exec(
+            *command, pass_fds=[theirs.fileno()], stdout=asyncio.subprocess.PIPE
+        )
+        theirs.close()
+        assert process.stdout is not None
+        Channel(ours).send(Order(str(model), WorkerSettings(), "text", "warning"))
+        assert await process.stdout.readline() == b"loading\n"
+    try:
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 async def test_a_model_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:

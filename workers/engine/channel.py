@@ -46,6 +46,13 @@ class Channel:
         """Waits for a message. Raises EOFError if the other end is gone."""
         return unpacked(self._exactly(length_of(self._exactly(LENGTH_BYTES))))
 
+    def is_over(self) -> bool:
+        """Waits until there is something to receive, and leaves it there; True if the other end is gone instead."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
+
     def _exactly(self, count: int) -> bytes:
         data = bytearray()
         while len(data) < count:

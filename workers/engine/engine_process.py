@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -43,6 +44,7 @@ def _serve(channel: Channel) -> None:
     order: Order = channel.receive()
     configure_logging(order.log_format, order.log_level)
     settings = order.settings
+    threading.Thread(target=_end_without_worker, args=(channel,), name="worker-watch", daemon=True).start()
     keep_freed_memory()
     try:
         use_threads(settings.threads)
@@ -89,6 +91,14 @@ def _serve(channel: Channel) -> None:
                     engine.submit(replace(message, grammar=_compiled(message.grammar, vocabulary)))
                 except GenerationError as error:
                     channel.send(Step(events=[(message.id, TokenEvent(None, "error", error))]))
+
+
+def _end_without_worker(channel: Channel) -> None:
+    """A worker may end while its model still loads, which takes minutes and most of a GPU: nobody needs it then.
+
+    Returns once the worker has sent something, for from then on it is read."""
+    if channel.is_over():
+        os._exit(0)
 
 
 def _look(channel: Channel, looker: Looker | None, message: Look) -> None:

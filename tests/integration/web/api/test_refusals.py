@@ -220,12 +220,19 @@ async def test_no_other_site_may_call_from_a_browser(program: Program) -> None:
 _PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/jobs")
 
 
+@pytest.fixture(params=[None, 100])
+async def context(request: pytest.FixtureRequest, store: Store) -> int | None:
+    """What the lane's worker says. Asked for before the application, which looks at the lane as it starts."""
+    length: int | None = request.param
+    await store.workers.beat("w", LANE, "test", "0", 1, 0, context_length=length)
+    return length
+
+
 @pytest.mark.parametrize("path", _PATHS)
-@pytest.mark.parametrize(("context", "limit"), [(None, 500_000), (100, 1600)])
 async def test_a_prompt_that_cannot_fit_is_refused_and_not_stored(
-    program: Program, store: Store, path: str, context: int | None, limit: int
+    context: int | None, program: Program, store: Store, path: str
 ) -> None:
-    await store.workers.beat("w", LANE, "test", "0", 1, 0, context_length=context)
+    limit = 1600 if context else 500_000
     param = "prompt" if path == "/v1/completions" else "messages"
     text = "a" * (limit // 2 + 1)
     prompt = text * 2 if param == "prompt" else [{"role": "user", "content": text}] * 2
