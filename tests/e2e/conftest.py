@@ -147,7 +147,8 @@ async def sign_up(page: Page, url: str) -> None:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def person(page: Page, site: Site) -> Page:
-    """A tab of somebody who has just signed up."""
+async def person(page: Page, site: Site) -> AsyncIterator[Page]:
+    """A tab of somebody who has just signed up. It is closed before the site ends, for some pages ask it for news."""
     await sign_up(page, site.url)
-    return page
+    yield page
+    await page.close()

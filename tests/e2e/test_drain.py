@@ -128,19 +128,21 @@ class TestWeb:
         assert code == 0, process.output
 
 
+@pytest.mark.timeout(300)  # eight processes begin, half of them one after the other
 def test_rolling_restart_of_everything_loses_nothing(environment: dict[str, str]) -> None:
     """Two web nodes and two workers are replaced one by one while people read."""
     people = 3
     settings = environment | {"NUNMAL_WEB__DRAIN_S": "0.5", "NUNMAL_WORKER__DRAIN_S": "0.5"}
     with contextlib.ExitStack() as stack:
 
-        def start(*command: str) -> tuple[Process, str]:
-            process = stack.enter_context(Process(*command, **settings))
-            return process, process.wait_ready()
+        def start(*command: str) -> Process:
+            return stack.enter_context(Process(*command, **settings))
 
         webs = [start("web", "--port", "0") for _ in range(2)]
         workers = [start("worker") for _ in range(2)]
-        addresses = [address for _, address in webs]
+        addresses = [process.wait_ready() for process in webs]
+        for process in workers:
+            process.wait_ready()
         has_begun = threading.Barrier(people + 1)
 
         def read(number: int) -> tuple[str, Transcript, int]:
@@ -163,14 +165,14 @@ def test_rolling_restart_of_everything_loses_nothing(environment: dict[str, str]
         with ThreadPoolExecutor(people) as pool:
             reading = [pool.submit(read, number) for number in range(people)]
             has_begun.wait(60)
-            for process, _ in workers:
+            for process in workers:
                 process.signal(signal.SIGTERM)
                 assert process.wait(10) == 0, process.output
-                start("worker")
-            for number, (process, _) in enumerate(webs):
+                start("worker").wait_ready()
+            for number, process in enumerate(webs):
                 process.signal(signal.SIGTERM)
                 assert process.wait(10) == 0, process.output
-                addresses[number] = start("web", "--port", "0")[1]
+                addresses[number] = start("web", "--port", "0").wait_ready()
             results = [future.result(90) for future in reading]
 
         answers = {generation_id: stored(environment, generation_id) for generation_id, _, _ in results}
