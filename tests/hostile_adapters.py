@@ -97,7 +97,7 @@ def doubled_key() -> bytes:
 
 class Exploding:
     def __reduce__(self) -> tuple[Any, ...]:
-        return (os.mkdir, ("/tmp/a-pickle-was-opened",))  # noqa: S108
+        return (os.getpid, ())  # it does no harm: Python's audit tells that a pickle was opened
 
 
 HOSTILE: dict[str, tuple[Spoil, str, str]] = {

@@ -24,6 +24,7 @@ from shared.errors import (
 )
 from shared.evidence import Evidence
 from shared.store import Store
+from shared.store.generations import CheckpointResult
 from shared.telemetry import fields
 from workers.answer_metrics import AnswerMetrics, reason_of
 from workers.answer_trace import AttemptEnd, trace_attempt
@@ -282,18 +283,29 @@ class RunningGeneration:
             await asyncio.sleep(self._checkpoint_s)
 
     async def _checkpoint(self) -> None:
-        token_ids, answer = tuple(self._token_ids), self._stream.text
-        if len(token_ids) <= self._kept:
+        if len(self._token_ids) <= self._kept:
             return
-        result = await self._store.generations.checkpoint(
-            self.claimed.id, self.claimed.attempt, token_ids, answer, self._model.engine.model_digest, self._told()
-        )
-        self._kept = len(token_ids)
+        result = await self._keep()
         if not result.is_current:
             self._is_lost = True
             self._model.engine.cancel(self._request_id)
         elif result.cancel_requested_at is not None:
             self.cancel(result.cancel_requested_at)
+
+    async def _keep(self, *, gives_back: bool = False) -> CheckpointResult:
+        """Write what there is now."""
+        token_ids, answer = tuple(self._token_ids), self._stream.text
+        result = await self._store.generations.checkpoint(
+            self.claimed.id,
+            self.claimed.attempt,
+            token_ids,
+            answer,
+            self._model.engine.model_digest,
+            self._told(),
+            gives_back=gives_back,
+        )
+        self._kept = len(token_ids)
+        return result
 
     def _told(self) -> tuple[TokenLogprob, ...] | None:
         """The logprobs to keep beside the token ids; None if nobody asked for them."""
@@ -339,14 +351,9 @@ class RunningGeneration:
 
     async def _give_back(self, ending: Ending) -> bool:
         """Draining is no stall, whether or not a token was made; what may have ended the engine is one without."""
-        claimed, is_draining = self.claimed, ending.error is None
-        token_ids, answer = tuple(self._token_ids), self._stream.text
-        if len(token_ids) <= self._kept:
-            return await patiently(
-                lambda: self._store.generations.requeue(claimed.id, claimed.attempt, made_progress=is_draining)
-            )
+        if len(self._token_ids) > self._kept:
+            return (await patiently(lambda: self._keep(gives_back=True))).is_current
+        is_draining = ending.error is None
         return await patiently(
-            lambda: self._store.generations.give_back(
-                claimed.id, claimed.attempt, token_ids, answer, self._model.engine.model_digest, self._told()
-            )
+            lambda: self._store.generations.requeue(self.claimed.id, self.claimed.attempt, made_progress=is_draining)
         )

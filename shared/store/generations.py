@@ -31,6 +31,7 @@ from shared.store.times import moment, now
 _MOST_WAITING_READ = 1000
 _WITHOUT_TOKENS = {"token_ids": 0, "logprobs": 0, "prompt": 0}  # what only workers and the one answer's reader need
 _TIMES = ("created_at", "cancel_requested_at", "claimed_at", "first_token_at", "finished_at")
+_WAITING: Document = {"state": str(GenerationState.QUEUED), "worker_id": None}
 _UNFINISHED = [str(GenerationState.QUEUED), str(GenerationState.RUNNING)]
 
 
@@ -222,11 +223,25 @@ class Generations:
         answer: str,
         model_digest: str,
         logprobs: Sequence[TokenLogprob] | None = None,
+        *,
+        gives_back: bool = False,
     ) -> CheckpointResult:
-        """Keep progress. Only call it with more tokens than the last time: it counts as progress."""
+        """Keep progress. Only call it with more tokens than the last time: it counts as progress.
+
+        `gives_back`: and go back to waiting, in the same write, so that an earlier checkpoint which is still on its way
+        finds another state and takes nothing from it."""
         document = await self._generations.find_one_and_update(
             _owned(generation_id, attempt),
-            {"$set": _progress(token_ids, answer, model_digest, logprobs)},
+            {
+                "$set": {
+                    "token_ids": list(token_ids),
+                    "answer": answer,
+                    "model_digest": model_digest,
+                    "stalled_attempts": 0,
+                    **logprobs_in_store(logprobs),
+                    **(_WAITING if gives_back else {}),
+                }
+            },
             projection={"cancel_requested_at": 1},
             return_document=ReturnDocument.AFTER,
         )
@@ -276,27 +291,8 @@ class Generations:
     @translated
     async def requeue(self, generation_id: str, attempt: int, *, made_progress: bool = False) -> bool:
         """Back to waiting, with its token ids: the worker is lost or drains. False if it had moved on."""
-        update: Document = {"$set": {"state": str(GenerationState.QUEUED), "worker_id": None}}
-        if made_progress:
-            update["$set"]["stalled_attempts"] = 0
-        result = await self._generations.update_one(_owned(generation_id, attempt), update)
-        return bool(result.matched_count)
-
-    @translated
-    async def give_back(
-        self,
-        generation_id: str,
-        attempt: int,
-        token_ids: Sequence[int],
-        answer: str,
-        model_digest: str,
-        logprobs: Sequence[TokenLogprob] | None = None,
-    ) -> bool:
-        """Keep progress and go back to waiting, in one write: a checkpoint that is still on its way finds another
-        state, and takes nothing back. False if it had moved on."""
-        waiting = {"state": str(GenerationState.QUEUED), "worker_id": None}
-        kept = _progress(token_ids, answer, model_digest, logprobs)
-        result = await self._generations.update_one(_owned(generation_id, attempt), {"$set": waiting | kept})
+        waiting = _WAITING | ({"stalled_attempts": 0} if made_progress else {})
+        result = await self._generations.update_one(_owned(generation_id, attempt), {"$set": waiting})
         return bool(result.matched_count)
 
     # What an operator does with answers that failed three times without a token.
@@ -367,18 +363,6 @@ class Generations:
 
 def _owned(generation_id: str, attempt: int) -> Document:
     return {"_id": generation_id, "attempt": attempt, "state": str(GenerationState.RUNNING)}
-
-
-def _progress(
-    token_ids: Sequence[int], answer: str, model_digest: str, logprobs: Sequence[TokenLogprob] | None
-) -> Document:
-    return {
-        "token_ids": list(token_ids),
-        "answer": answer,
-        "model_digest": model_digest,
-        "stalled_attempts": 0,
-        **logprobs_in_store(logprobs),
-    }
 
 
 def _generation(document: Document) -> Generation:

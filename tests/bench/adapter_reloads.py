@@ -157,6 +157,10 @@ async def measure(
         word: await asyncio.to_thread(trained, directory / word, model, word, steps=steps, seed=seed)
         for word in WORDS[:words]
     }
+
+    async def everybody_was_answered() -> bool:  # in the mean once: the engine is warm, and all ask at other times
+        return len(house.answers) >= streams
+
     step_log = _Steps()
     async with _house(directory, model, streams, step_log, seed) as house:
         base_digest = await _base_digest(house.store)
@@ -169,7 +173,8 @@ async def measure(
         async with asyncio.TaskGroup() as asking:
             for _ in range(streams):
                 asking.create_task(house.ask_again_and_again())
-            await asyncio.sleep(2 * apart_s)  # everybody writes
+            if not await until(everybody_was_answered, _READY_S):
+                raise RuntimeError("nobody answers")
             rounds = [await _reload(house, step_log, each, apart_s) for each in versions[1:]]
             house.is_over = True
     return _told(house, rounds) | {"losses": losses, "streams": streams, "words": words, "seed": seed}

@@ -98,13 +98,15 @@ class TestGenerations:
 
     async def test_what_is_given_back_is_what_the_next_claim_continues_from(self, store: Store) -> None:
         first = await self._claimed(store)
-        assert await store.generations.give_back(first.id, first.attempt, [5, 6], "안녕", "digest")
-        assert not await store.generations.give_back(first.id, first.attempt, [5, 6, 7], "안녕!", "digest")
+        given = await store.generations.checkpoint(first.id, first.attempt, [5, 6], "안녕", "digest", gives_back=True)
+        again = await store.generations.checkpoint(
+            first.id, first.attempt, [5, 6, 7], "안녕!", "digest", gives_back=True
+        )
         late = await store.generations.checkpoint(first.id, first.attempt, [5], "안", "digest")
 
         second = await store.generations.claim(LANE, "other", suspects=False)
 
-        assert not late.is_current
+        assert (given.is_current, again.is_current, late.is_current) == (True, False, False)
         assert second is not None
         assert (second.id, second.attempt, second.stalled_attempts) == (first.id, 2, 1)
         assert (second.token_ids, second.answer, second.model_digest) == ((5, 6), "안녕", "digest")
