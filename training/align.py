@@ -20,11 +20,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from training import loop
 from training.arguments import parse_stage
@@ -38,6 +39,7 @@ from training.data.templates import EXACT
 from training.losses import learned_loss
 from training.patches import patches_of
 from training.scene_rows import Asked, Row, SceneEncoder, pack, read_asked
+from vision.decoder import open_language_model
 from vision.llava import freshened_rows
 from vision.projector import Projector
 from vision.reasoning.tokens import ALL, IMAGE
@@ -97,7 +99,7 @@ class AlignBatches(EpochBatches[list[Row]]):
 class Speaker(torch.nn.Module):
     """The language model, and the projector that turns patches into what it reads like words."""
 
-    def __init__(self, language: LlamaForCausalLM, projector: Projector, image_id: int) -> None:
+    def __init__(self, language: PreTrainedModel, projector: Projector, image_id: int) -> None:
         super().__init__()
         self.language, self.projector = language, projector
         self._image_id = image_id
@@ -113,13 +115,14 @@ class Speaker(torch.nn.Module):
                 seen = torch.from_numpy(patches[packed.pictures].astype(np.float32))
                 projected = self.projector(seen).to(inputs.dtype).flatten(0, 1)
                 inputs = inputs.masked_scatter((packed.ids == self._image_id)[..., None], projected)
-            hidden = self.language.model(
+            hidden = self.language.base_model(
                 inputs_embeds=inputs,
                 attention_mask=packed.allowed,
                 position_ids=packed.positions,
                 use_cache=False,
             ).last_hidden_state
-        return learned_loss(hidden, self.language.lm_head.weight, packed.ids, packed.counts)
+        head: Any = self.language.get_output_embeddings()
+        return learned_loss(hidden, head.weight, packed.ids, packed.counts)
 
 
 def seeing_tokenizer(recipe: AlignRecipe) -> PreTrainedTokenizerBase:
@@ -130,8 +133,9 @@ def seeing_tokenizer(recipe: AlignRecipe) -> PreTrainedTokenizerBase:
 
 
 def build_speaker(recipe: AlignRecipe, tokenizer: PreTrainedTokenizerBase) -> Speaker:
-    """With the published language model's weights (fp32) and a fresh projector."""
-    language = LlamaForCausalLM.from_pretrained(recipe.language_model, dtype=torch.float32)
+    """With the published language model's weights (fp32; of one that sees already, what reads and writes) and a fresh
+    projector."""
+    language = open_language_model(recipe.language_model)
     freshened_rows(language, len(tokenizer))
     parser = load_recipe(recipe.parser, ParserRecipe)
     projector = Projector(parser.encoder.hidden_size, language.config.hidden_size)

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 import yaml
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from shared.settings import load_settings
 from training import loop
@@ -40,6 +40,7 @@ from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Document
 from training.export import round_weights
 from training.generate import answer
+from vision.decoder import open_language_model
 
 EPOCHS_SEARCHED = 3  # epochs whose rows are searched for the nearest question
 CONTEXT = 1024  # tokens of a held-out document that are read at once
@@ -136,7 +137,7 @@ def load_model(recipe: SftRecipe, base: PretrainRecipe, published: bool) -> tupl
     """The published model, or the last checkpoint of the run (in bfloat16, as it would be published)."""
     if published:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(recipe.publish_dir)
-        return AutoModelForCausalLM.from_pretrained(recipe.publish_dir, dtype=torch.float32), tokenizer
+        return open_language_model(recipe.publish_dir), tokenizer
     tokenizer = PreTrainedTokenizerFast.from_pretrained(recipe.tokenizer_dir)
     special = [token_id(tokenizer, t) for t in (PAD, BOS, END)]
     model = loop.build_model(base.model, *special)

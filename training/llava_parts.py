@@ -28,11 +28,11 @@ from transformers import (
 )
 
 from training.config import LlavaRecipe, LoraShape
+from vision.decoder import decoder_linears
 from vision.llava import freshened_rows, join, template_with_pictures
 
 StageName = Literal["describe", "answer"]
 PROJECTOR = "multi_modal_projector"  # what LLaVA calls it
-_LANGUAGE = "model.language_model"
 _ENCODERS: dict[str, type[PreTrainedModel]] = {
     "siglip": SiglipVisionModel,
     "siglip_vision_model": SiglipVisionModel,
@@ -129,8 +129,7 @@ def adapted_layers(model: LlavaForConditionalGeneration, targets: Sequence[str])
     """Full names of the language model's linear layers that are called so; of all, if none is named.
 
     Short names would also find layers of the vision tower. Raises: ValueError: nothing is called so."""
-    language: torch.nn.Module = model.get_submodule(_LANGUAGE)
-    found = [f"{_LANGUAGE}.{name}" for name, layer in language.named_modules() if isinstance(layer, torch.nn.Linear)]
+    found = list(decoder_linears(model))
     known = {name.rpartition(".")[2] for name in found}
     if unknown := set(targets) - known:
         raise ValueError(f"no layer is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from shared.settings import REFERENCE_MODEL, Settings
+from vision.decoder import open_language_model
 
 RANK = 16
 _LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -34,12 +35,11 @@ _LLAMA: dict[str, Any] = {
 
 
 def reference_model(directory: Path) -> Path:
-    """The reference model without an end."""
+    """What the reference model reads and writes words with, and no end."""
     directory.mkdir(parents=True)
-    source = Path(Settings(model=REFERENCE_MODEL).model_source)
-    config = json.loads((source / "config.json").read_text())
-    (directory / "config.json").write_text(json.dumps(config | {"eos_token_id": None}))
-    shutil.copy(source / "model.safetensors", directory)
+    model = open_language_model(Path(Settings(model=REFERENCE_MODEL).model_source), torch.bfloat16)
+    model.config.eos_token_id = None
+    model.save_pretrained(directory)
     _write_rest(directory)
     return directory
 

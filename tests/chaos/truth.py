@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from shared.chat import Message, Role, SamplingParams
 from shared.prompting import prompt_ids
 from shared.settings import WorkerSettings
 from tests.service import ROOT
+from vision.decoder import open_language_model
 from workers.detokenizer import Detokenizer
 from workers.engine.base import Request
 from workers.open_model import open_model
@@ -76,7 +77,7 @@ async def _all(source: str, max_new_tokens: int, questions: list[str]) -> dict[s
     model = open_model(source, "truth", WorkerSettings(threads=1, max_new_tokens=max_new_tokens))
     answers = await asyncio.gather(*(_answer(model, question) for question in questions))
     await model.engine.close()
-    plain = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    plain = open_language_model(Path(source))
     found = zip(questions, answers, strict=True)
     return {question: answer.text for question, answer in found if _margin(plain, answer) > _LEAST_MARGIN}
 

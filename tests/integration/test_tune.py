@@ -16,8 +16,15 @@ from infra.cli import run as nunmal
 from shared.adapters.base import BaseDescription, LinearShape
 from shared.errors import ConfigError
 from shared.model_digest import files_digest, served_digest
-from tests.tiny_models import VOCABULARY, tiny_model, tiny_tokenizer
+from tests.tiny_models import (
+    VOCABULARY,
+    save_tiny_model_with_eyes,
+    tiny_model,
+    tiny_model_with_eyes,
+    tiny_tokenizer,
+)
 from tests.tune_runs import ATTENTION, stage, tiny_recipe
+from vision.decoder import decoder_linears
 from workers.engine.adapters.adapter_files import read_adapter
 from workers.engine.model_loader import load
 
@@ -46,9 +53,7 @@ METHODS: dict[str, tuple[dict[str, Any], str]] = {
 def base_of(model: Any, digest: str, numerics: str) -> BaseDescription:
     """What a worker with this model tells of it."""
     linears = {
-        name: LinearShape(module.in_features, module.out_features)
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
+        name: LinearShape(module.in_features, module.out_features) for name, module in decoder_linears(model).items()
     }
     return BaseDescription(digest, numerics, linears)
 
@@ -71,6 +76,31 @@ def test_what_a_method_learns_is_what_workers_load(kind: str, tmp_path: Path) ->
     assert len(adapter.layers) == 3 * len(method["target_modules"])
     assert adapter.manifest.method == ("dora" if kind == "dora" else "lora")
     assert all(layer.b.any() for layer in adapter.layers.values())  # B begins at 0, but for loftq
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_a_base_with_eyes_learns_to_speak_otherwise_and_sees_as_before(kind: str, tmp_path: Path) -> None:
+    method, numerics = METHODS[kind]
+    recipe = tiny_recipe(tmp_path, method, base=save_tiny_model_with_eyes(tmp_path / "base"))
+
+    summary = trained(recipe, tmp_path)
+
+    base = base_of(tiny_model_with_eyes(), served_digest(files_digest(recipe.base), numerics), numerics)
+    adapter = read_adapter("tiny", Path(summary["result"]), base)
+    assert len(adapter.layers) == 3 * len(method["target_modules"])
+    assert all(name.startswith("model.language_model.layers.") for name in adapter.layers)
+
+
+def test_a_base_with_eyes_that_is_trained_whole_keeps_them(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, {"kind": "full"}, base=save_tiny_model_with_eyes(tmp_path / "base"))
+
+    result = Path(trained(recipe, tmp_path)["result"])
+
+    before, after = (load_file(folder / "model.safetensors") for folder in (recipe.base, result))
+    moved = {name for name in before if (before[name] != after[name]).any()}
+    assert moved and all("vision_tower" not in name and "projector" not in name for name in moved)
+    loaded = load(str(result), device="cpu", dtype="float32", max_new_tokens=8)
+    assert loaded.looker is not None
 
 
 def test_full_training_gives_a_model_with_its_manifest(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from shared.model_digest import files_digest, served_digest
 from training.tune import loftq, weights
 from training.tune.recipe import Extend, Full, Loftq, Qlora, TuneRecipe
 from training.tune.vocabulary import extend, trained_rows
+from vision.decoder import decoder_linears, has_eyes
 
 ADAPTER = "default"  # PEFT's name of the only one
 _START, _MOVED = "start.safetensors", "base"
@@ -73,7 +74,7 @@ def open_model(recipe: TuneRecipe, base: Base, after: Path | None) -> Any:
     model = open_weights(recipe, begun or base.directory, base.numerics)
     _check_targets(model, method.target_modules)
     torch.manual_seed(recipe.seed)  # A is drawn
-    config = adapter_config(recipe)
+    config = adapter_config(recipe, model)
     if isinstance(method, Extend):
         config.trainable_token_indices = trained_rows(model, weights.open_tokenizer(base.directory), method.terms)
     model = peft.get_peft_model(model, config)
@@ -86,16 +87,18 @@ def open_model(recipe: TuneRecipe, base: Base, after: Path | None) -> Any:
     return model
 
 
-def adapter_config(recipe: TuneRecipe) -> Any:
-    """The recipe's method in PEFT's words."""
+def adapter_config(recipe: TuneRecipe, model: Any) -> Any:
+    """The recipe's method in PEFT's words. A model with eyes has layers of the same short names in them, so those that
+    learn are told in full."""
     method = recipe.method
     assert not isinstance(method, Full)
+    targets = list(linears(model, method.target_modules)) if has_eyes(model.config) else list(method.target_modules)
     return peft.LoraConfig(
         r=method.r,
         lora_alpha=method.alpha,  # type: ignore[arg-type]  # computed with as any number
         use_rslora=method.use_rslora,
         lora_dropout=method.dropout,
-        target_modules=list(method.target_modules),
+        target_modules=targets,
         bias=method.bias,
         use_dora=method.kind == "dora" or (isinstance(method, Qlora) and method.use_dora),
         task_type=None if recipe.is_masked else peft.TaskType.CAUSAL_LM,
@@ -141,8 +144,7 @@ def _settle_extended(recipe: TuneRecipe, method: Extend) -> Base:
         model = open_weights(recipe, recipe.base, "none")
         tokenizer = _as_it_is(recipe.base)
         extend(model, tokenizer, method.terms)
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        weights.save_model(model, tokenizer, recipe.base, folder)
 
     _make_once(recipe, folder, make)
     return _base(folder, "none")
@@ -176,17 +178,18 @@ def _make_loftq(recipe: TuneRecipe, method: Loftq, folder: Path, is_moved: bool)
     tensors |= {f"base_model.model.{name}.lora_B.weight": b for name, (_, b) in first.items()}
     save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, folder / _START)
     if is_moved:
-        model.save_pretrained(folder / _MOVED)
-        _as_it_is(recipe.base).save_pretrained(folder / _MOVED)
+        weights.save_model(model, _as_it_is(recipe.base), recipe.base, folder / _MOVED)
     del model
     gc.collect()
 
 
 def linears(model: Any, targets: tuple[str, ...]) -> dict[str, Any]:
-    """The linear layers that are named so, or whose name ends in ".<one of these>", as PEFT and workers match them."""
+    """The linear layers that are named so, or whose name ends in ".<one of these>", as PEFT and workers match them; of
+    a model with eyes, its decoder's."""
+    found = decoder_linears(model) if has_eyes(model.config) else dict(model.named_modules())
     return {
         name: module
-        for name, module in model.named_modules()
+        for name, module in found.items()
         if isinstance(module, torch.nn.Linear) and any(f".{name}".endswith(f".{target}") for target in targets)
     }
 

@@ -26,6 +26,7 @@ from shared.model_digest import file_digest, files_digest
 from training.tune.bases import ADAPTER, Base
 from training.tune.recipe import Data, Extend, Loftq, TuneRecipe
 from training.tune.rows import located
+from training.tune.weights import save_model
 
 CONFIG, WEIGHTS, ADAPTER_MANIFEST, MODEL_MANIFEST = (
     "adapter_config.json",
@@ -44,10 +45,9 @@ def write_weights(
     folder.mkdir(parents=True)
     if recipe.method.makes_model:
         if isinstance(recipe.method, Extend):
-            model.merge_and_unload().save_pretrained(folder)
+            save_model(model.merge_and_unload(), tokenizer, recipe.base, folder)
         else:
-            model.save_pretrained(folder, state_dict=tensors)
-        tokenizer.save_pretrained(folder)
+            save_model(model, tokenizer, recipe.base, folder, tensors)
         return
     learned = peft.get_peft_model_state_dict(model, state_dict=tensors, adapter_name=ADAPTER)
     save_file({name: tensor.detach().float().cpu().contiguous() for name, tensor in learned.items()}, folder / WEIGHTS)

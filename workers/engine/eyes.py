@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, PreTrainedModel
+from transformers import PreTrainedModel
 
 from shared.telemetry import fields
+from vision.decoder import has_eyes
 from workers.engine.base import Picture
 from workers.engine.facts import PictureFacts
 from workers.engine.model_runner import ModelRunner, vectors_of
@@ -30,11 +31,6 @@ class Glimpse:
     picture: Picture
     prompt: list[int]
     logits: torch.Tensor  # (vocab,)
-
-
-def has_eyes(config: Any) -> bool:
-    """Of a model with this transformers configuration."""
-    return type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 
 @torch.inference_mode()

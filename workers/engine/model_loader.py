@@ -12,19 +12,13 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from shared.model_digest import files_digest, served_digest
 from shared.prompting import FALLBACK_STOP
+from vision.decoder import model_kind
 from vision.quantised import fit_to_cpu, numerics_of, quantisation
-from workers.engine.eyes import has_eyes
 from workers.engine.facts import ModelFacts
 from workers.engine.looking import Looker, open_looker
 from workers.engine.model_files import check_files, locate, model_error, open_tokenizer, shortened
@@ -90,8 +84,7 @@ def _open_weights(source: str, directory: Path, numerics: Numerics) -> PreTraine
         options = {"quantization_config": kind, "device_map": {"": str(numerics.device)}}
     try:
         config: Any = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-        architecture: Any = AutoModelForImageTextToText if has_eyes(config) else AutoModelForCausalLM
-        loaded: Any = architecture.from_pretrained(
+        loaded: Any = model_kind(config).from_pretrained(
             directory,
             local_files_only=True,
             trust_remote_code=False,

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -20,6 +19,7 @@ from shared.adapters.base import BaseDescription, LinearShape
 from shared.adapters.folder import WEIGHTS
 from shared.adapters.refusals import AdapterNotFinite, refusal
 from shared.errors import AdapterRefused, AdapterUnknown
+from vision.decoder import decoder_linears
 from workers.engine.adapters.adapted_linear import AdaptedLinear, LayerWeights, prepare
 from workers.engine.adapters.adapter_files import AdapterFiles, read_adapter
 from workers.engine.facts import AdapterFacts
@@ -41,7 +41,7 @@ class ServedAdapters:
 
     def __init__(self, model: PreTrainedModel, digest: str, numerics: str) -> None:
         self._like = model.get_input_embeddings().get_parameter("weight")
-        self._linears = _linears_of(model)
+        self._linears = decoder_linears(model)
         shapes = {name: LinearShape(module.in_features, module.out_features) for name, module in self._linears.items()}
         self.base = BaseDescription(digest, numerics, shapes)
         self._adapted: dict[str, AdaptedLinear] = {}  # by the module's name
@@ -139,20 +139,3 @@ class ServedAdapters:
     def _known(self, name: str) -> None:
         if name not in self._facts:
             raise AdapterUnknown(adapter=name)
-
-
-def _linears_of(model: PreTrainedModel) -> dict[str, Any]:
-    """The decoder's linear layers by name: those that see every token of the batch, in its order.
-
-    Not the output layer (it sees last tokens only), a picture's encoder, or single experts.
-    """
-    decoder: torch.nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]  # transformers
-    inside = {id(module) for module in decoder.modules()}
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if id(module) in inside
-        and ".experts." not in f".{name}."
-        and isinstance(getattr(module, "in_features", None), int)
-        and isinstance(getattr(module, "out_features", None), int)
-    }

@@ -1,0 +1,59 @@
+"""The decoder of a model, which reads and writes words: the whole of a causal language model, and the part of a model
+with eyes that a picture's vectors go into.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    PreTrainedModel,
+)
+
+
+def has_eyes(config: Any) -> bool:
+    """Of a model with this transformers configuration."""
+    return type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+
+def model_kind(config: Any) -> Any:
+    """The class of transformers whose `from_pretrained` opens such a model whole."""
+    return AutoModelForImageTextToText if has_eyes(config) else AutoModelForCausalLM
+
+
+def open_language_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """What a model says without pictures, as a causal language model; the eyes, if it has some, are left out.
+
+    Raises: OSError, ValueError: transformers cannot open it."""
+    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
+    whole: Any = model_kind(config).from_pretrained(folder, dtype=dtype, local_files_only=True)
+    if not has_eyes(config):
+        return whole  # type: ignore[no-any-return]
+    with torch.device("meta"):  # its weights come from the whole
+        language: Any = AutoModelForCausalLM.from_config(config.text_config)
+    setattr(language, language.base_model_prefix, whole.get_decoder())
+    language.set_output_embeddings(whole.get_output_embeddings())
+    language.generation_config = whole.generation_config
+    return language  # type: ignore[no-any-return]
+
+
+def decoder_linears(model: PreTrainedModel) -> dict[str, Any]:
+    """The decoder's linear layers by their full names: those that see every token of a batch, in its order.
+
+    Not the output layer (serving shows it last tokens only), a picture's encoder, or single experts."""
+    decoder: torch.nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]  # transformers
+    inside = {id(module) for module in decoder.modules()}
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if id(module) in inside
+        and ".experts." not in f".{name}."
+        and isinstance(getattr(module, "in_features", None), int)
+        and isinstance(getattr(module, "out_features", None), int)
+    }
