@@ -36,6 +36,7 @@ from training.data.decontaminate import Decontaminator, load_prompts
 from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Conversation
 from training.data.templates import EXACT
+from training.kept_weights import begin
 from training.losses import learned_loss
 from training.patches import patches_of
 from training.scene_rows import Asked, Row, SceneEncoder, pack, read_asked
@@ -144,10 +145,14 @@ def build_speaker(recipe: AlignRecipe, tokenizer: PreTrainedTokenizerBase) -> Sp
     return Speaker(language, projector, image_id)
 
 
-def load_latest(recipe: AlignRecipe, speaker: Speaker, before: str | None) -> None:
-    """Begin where the stage `before` ended. Mutates `speaker`."""
-    if before is not None:
-        loop.load_checkpoint(recipe.run_dir / before / "checkpoint.pt", speaker)
+def begin_stage(recipe: AlignRecipe, stage: Stage, speaker: Speaker) -> loop.Progress | None:
+    """Begin where the stage itself was left, or the one before it ended. Returns what was spent on the stage. Mutates
+    `speaker`."""
+    if stage.begun is not None:
+        return begin(stage.begun, speaker)
+    if stage.after is not None:
+        begin(recipe.run_dir / stage.after, speaker)
+    return None
 
 
 def all_asked(recipe: AlignRecipe, stage: Stage) -> list[Asked]:
@@ -174,7 +179,7 @@ def main() -> None:
         return
 
     speaker = build_speaker(recipe, tokenizer)
-    load_latest(recipe, speaker, stage.after)
+    spent = begin_stage(recipe, stage, speaker)
     speaker.language.requires_grad_("language" in stage.learns)
     speaker.projector.requires_grad_("projector" in stage.learns)
     patches = patches_of(recipe) if stage.pictures else None
@@ -190,6 +195,7 @@ def main() -> None:
         batches=batches,
         loss_of=loss_of,
         checkpoint_minutes=recipe.checkpoint_minutes,
+        spent=spent,
     )
 
 

@@ -161,7 +161,10 @@ class ParserRecipe(Recipe):
     seed: int
     run_dir: Path
     scenes: tuple[Path, ...] = Field(description="folders written by python -m vision.scenes")
-    after: Path | None = Field(default=None, description="run_dir of a training whose weights it begins with")
+    after: Path | None = Field(
+        default=None,
+        description="the weights it begins with: run_dir of a training, or a file of training.kept_weights",
+    )
     grey_share: float = Field(default=0.0, ge=0, le=0.5, description="share of pictures shown without colour")
     turned_share: float = Field(default=0.0, ge=0, le=0.5, description="share of pictures shown in turned hues")
     encoder: EncoderShape
@@ -175,6 +178,9 @@ class Stage(Recipe):
 
     name: str
     after: str | None = Field(default=None, description="the stage whose last checkpoint it begins with")
+    begun: Path | None = Field(
+        default=None, description="a file of training.kept_weights: what the stage learned somewhere else"
+    )
     pictures: bool = Field(description="whether pictures are shown, or only lists of what is in them")
     learns: tuple[Literal["language", "projector"], ...]
     optimizer: Optimizer

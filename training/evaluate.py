@@ -21,11 +21,11 @@ from typing import Any
 
 import torch
 import yaml
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from shared.settings import load_settings
 from training import loop
-from training.config import PretrainRecipe, SftRecipe, load_recipe
+from training.config import PretrainRecipe, Sampling, SftRecipe, load_recipe
 from training.conversations import BOS, END, PAD, ConversationEncoder, token_id
 from training.data.corpus import documents, is_held_out
 from training.data.decontaminate import (
@@ -40,10 +40,12 @@ from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Document
 from training.export import round_weights
 from training.generate import answer
-from vision.decoder import open_language_model
+from vision.decoder import has_eyes, open_language_model
 
 EPOCHS_SEARCHED = 3  # epochs whose rows are searched for the nearest question
 CONTEXT = 1024  # tokens of a held-out document that are read at once
+TEXT, SEEING = "fine-tuned", "with eyes"  # the model before pictures, and after
+BITS, PASSED = "bits_per_byte", "passed"  # of evaluation.json
 FAIL_ABOVE = 0.6  # an answer whose nearest training question is closer than this does not count
 
 
@@ -133,17 +135,51 @@ def verdict_of(row: dict[str, Any], verdicts: dict[tuple[str, str], dict[str, An
     return ("pass" if found["pass"] else "fail"), found.get("reason", "")
 
 
-def load_model(recipe: SftRecipe, base: PretrainRecipe, published: bool) -> tuple[Any, Any]:
-    """The published model, or the last checkpoint of the run (in bfloat16, as it would be published)."""
+def load_model(recipe: SftRecipe, base: PretrainRecipe, published: bool) -> tuple[Any, Any, str]:
+    """The published model, or the last checkpoint of the run (in bfloat16, as it would be published). Returns: model,
+    tokenizer, and what it is called in the tables."""
     if published:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(recipe.publish_dir)
-        return open_language_model(recipe.publish_dir), tokenizer
+        name = SEEING if has_eyes(AutoConfig.from_pretrained(recipe.publish_dir)) else TEXT
+        return open_language_model(recipe.publish_dir), tokenizer, name
     tokenizer = PreTrainedTokenizerFast.from_pretrained(recipe.tokenizer_dir)
     special = [token_id(tokenizer, t) for t in (PAD, BOS, END)]
     model = loop.build_model(base.model, *special)
     loop.load_checkpoint(recipe.run_dir / "checkpoint.pt", model)
     round_weights(model, torch.bfloat16)
-    return model.float(), tokenizer  # type: ignore[no-untyped-call]  # transformers
+    return model.float(), tokenizer, TEXT  # type: ignore[no-untyped-call]  # transformers
+
+
+def answers_of(
+    prompt_file: Path, model: Any, tokenizer: Any, sampling: Sampling, nearest: dict[str, tuple[str, float]]
+) -> list[dict[str, Any]]:
+    """The model's answer to every prompt of a file, with the nearest training question and what a person said of it."""
+    rows, verdicts = [], load_verdicts()
+    for prompt in prompts_of(prompt_file):
+        said = answer(model, tokenizer, prompt, sampling)
+        question, score = nearest.get(prompt, ("", 0.0))
+        row: dict[str, Any] = {
+            "prompt": prompt,
+            "answer": said.text,
+            "tokens": said.tokens,
+            "ended": said.ended,
+            "nearest": question,
+            "nearest_dice": round(score, 3),
+        }
+        row["verdict"], row["reason"] = verdict_of(row, verdicts)
+        rows.append(row)
+        print(f"{row['verdict']:6} {row['nearest_dice']:.2f} {prompt} -> {said.text}", flush=True)
+    print(f"{prompt_file.stem}: {Counter(row['verdict'] for row in rows)}")
+    return rows
+
+
+def renew(path: Path, kind: str, name: str, value: Any) -> dict[str, Any]:
+    """Put a measure of the model called `name` beside those of the models before it. Mutates the file at `path`, and
+    returns all that is in it."""
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    facts.setdefault(kind, {})[name] = value
+    path.write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return facts
 
 
 def main() -> None:
@@ -157,30 +193,14 @@ def main() -> None:
     base = load_recipe(recipe.base_recipe, PretrainRecipe)
     data_dir = arguments.data_dir or load_settings().data_dir
     torch.set_num_threads(1)
-    model, tokenizer = load_model(recipe, base, arguments.published)
+    model, tokenizer, name = load_model(recipe, base, arguments.published)
     model.eval()
 
     nearest = {} if arguments.answers_only else nearest_questions(load_prompts(), recipe, data_dir)
-    verdicts = load_verdicts()
     for prompt_file in prompt_files():
-        name, rows = prompt_file.stem, []
-        for prompt in prompts_of(prompt_file):
-            said = answer(model, tokenizer, prompt, recipe.sampling)
-            question, score = nearest.get(prompt, ("", 0.0))
-            row: dict[str, Any] = {
-                "prompt": prompt,
-                "answer": said.text,
-                "tokens": said.tokens,
-                "ended": said.ended,
-                "nearest": question,
-                "nearest_dice": round(score, 3),
-            }
-            row["verdict"], row["reason"] = verdict_of(row, verdicts)
-            rows.append(row)
-            print(f"{row['verdict']:6} {row['nearest_dice']:.2f} {prompt} -> {said.text}", flush=True)
-        print(f"{name}: {Counter(row['verdict'] for row in rows)}")
+        rows = answers_of(prompt_file, model, tokenizer, recipe.sampling, nearest)
         if not arguments.answers_only:
-            path = PROMPT_DIR / "answers" / f"{name}.json"
+            path = PROMPT_DIR / "answers" / f"{prompt_file.stem}.json"
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     if arguments.answers_only:
@@ -188,12 +208,13 @@ def main() -> None:
 
     encoder = ConversationEncoder(tokenizer)
     held_out = held_out_texts(base, data_dir)
-    scores = {"fine-tuned": bits_per_byte(model, encoder, held_out)}
-    loop.load_checkpoint(base.run_dir / "checkpoint.pt", model)
-    scores["pretrained"] = bits_per_byte(model, encoder, held_out)
-    facts = json.dumps({"bits_per_byte": scores}, indent=1)
-    (recipe.publish_dir.parent / "evaluation.json").write_text(facts + "\n", encoding="utf-8")
-    print(facts)
+    path = recipe.publish_dir.parent / "evaluation.json"
+    facts = renew(path, BITS, name, bits_per_byte(model, encoder, held_out))
+    pretrained = base.run_dir / "checkpoint.pt"
+    if name == TEXT and pretrained.exists():
+        loop.load_checkpoint(pretrained, model)
+        facts = renew(path, BITS, "pretrained", bits_per_byte(model, encoder, held_out))
+    print(json.dumps(facts, indent=1))
 
 
 if __name__ == "__main__":

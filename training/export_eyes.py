@@ -50,15 +50,20 @@ def chosen_stages(recipe: AlignRecipe, name: str | None) -> list[str]:
     return [each for each in reversed(found) if each in trained]
 
 
-def manifest(folder: Path, recipe: AlignRecipe, parser: ParserRecipe, runs: dict[str, loop.Progress]) -> dict[str, Any]:
+def manifest(
+    folder: Path, recipe: AlignRecipe, parser: ParserRecipe, runs: dict[str, loop.Progress], parameters: int
+) -> dict[str, Any]:
     """Everything a reader needs to know where the weights came from."""
     base = json.loads((recipe.language_model / MANIFEST).read_text(encoding="utf-8"))
+    base = base.get("language_model", base)  # trained again: what it was before it saw
     return {
         "name": "nunmal-reference",
         "digest": digest(folder),
         "files": {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != MANIFEST},
         "recipes": {"align": recipe.model_dump(mode="json"), "parser": parser.model_dump(mode="json")},
         "trained_on": "cpu",
+        "parameters": parameters,
+        "seed": recipe.seed,
         "steps": {name: run.step for name, run in runs.items()},
         "tokens_seen": {name: run.tokens for name, run in runs.items()},
         "minutes": {name: round(run.seconds / 60, 1) for name, run in runs.items()},
@@ -85,7 +90,8 @@ def write(recipe: AlignRecipe, stages: Sequence[str], folder: Path) -> dict[str,
     processor.save_pretrained(folder)
     images.save_pretrained(folder)  # preprocessor_config.json: what serving opens
     save_head(parser.head, folder)
-    facts = manifest(folder, recipe, parser_recipe, runs)
+    parameters = sum(weights.numel() for part in (model, parser.head) for weights in part.parameters())
+    facts = manifest(folder, recipe, parser_recipe, runs, parameters)
     (folder / MANIFEST).write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return facts
 

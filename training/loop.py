@@ -146,6 +146,7 @@ def train(
     batches: Batches,
     loss_of: Callable[[Any], tuple[torch.Tensor, int]],
     checkpoint_minutes: float,
+    spent: Progress | None = None,
 ) -> None:
     """`run` for as long as the person asked, and say where it stopped."""
     progress = run(
@@ -158,6 +159,7 @@ def train(
         minutes=arguments.minutes,
         decay_minutes=arguments.decay_minutes,
         checkpoint_minutes=checkpoint_minutes,
+        spent=spent,
     )
     print(f"stopped at step {progress.step}, {progress.tokens:,} tokens", flush=True)
 
@@ -174,13 +176,14 @@ def run(
     decay_minutes: float | None,
     checkpoint_minutes: float,
     max_steps: int | None = None,
+    spent: Progress | None = None,
 ) -> Progress:
     """Train until the minutes are over, the decay has ended or `max_steps` is reached.
 
     `loss_of(batch)` returns the loss and how many tokens it read. With `minutes` and `decay_minutes`
-    the learning rate falls to its end during the last of the minutes."""
+    the learning rate falls to its end during the last of the minutes. `spent`: on the weights it begins with."""
     checkpoint = run_dir / "checkpoint.pt"
-    progress = Progress()
+    progress = spent or Progress()
     if checkpoint.exists():
         progress = load_checkpoint(checkpoint, model, optimizers)
         batches.seek(progress.data)

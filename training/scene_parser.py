@@ -26,6 +26,7 @@ from training import loop
 from training.arguments import parse
 from training.batches import Epochs
 from training.config import ParserRecipe, load_recipe
+from training.kept_weights import begin
 from vision.parser.model import SceneParser, loss
 from vision.parser.targets import collate, rows
 from vision.pixels import normalised, read_pixels
@@ -106,8 +107,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(recipe.seed)
     parser = build_parser(recipe)
-    if recipe.after is not None and not (recipe.run_dir / "checkpoint.pt").exists():
-        loop.load_checkpoint(recipe.after / "checkpoint.pt", parser)
+    spent = None if recipe.after is None else begin(recipe.after, parser)
     grid = recipe.encoder.grid
 
     def loss_of(batch: Batch) -> tuple[torch.Tensor, int]:
@@ -124,6 +124,7 @@ def main() -> None:
         batches=SceneBatches(recipe),
         loss_of=loss_of,
         checkpoint_minutes=recipe.checkpoint_minutes,
+        spent=spent,
     )
 
 

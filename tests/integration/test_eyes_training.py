@@ -18,6 +18,7 @@ from training.config import AlignRecipe, ModelShape, ParserRecipe, load_recipe
 from training.conversations import BOS, END, PAD, ConversationEncoder, token_id
 from training.data.templates import TEMPLATE_DIR
 from training.export import MANIFEST, digest
+from training.kept_weights import begin, keep
 from training.patches import load_parser, patches_of
 from training.scene_rows import Row, SceneEncoder, pack
 from training.tokenizer import train_tokenizer
@@ -245,3 +246,31 @@ def test_patches_are_those_of_the_pictures_in_order(recipe: AlignRecipe) -> None
     with torch.autocast("cpu", torch.bfloat16):
         seen = parser.patches(normalised(read_pixels(paths, 96)))
     np.testing.assert_allclose(patches, seen.float().numpy(), atol=1e-2)
+
+
+@torch.inference_mode()
+def test_a_stage_goes_on_with_weights_that_were_kept_elsewhere(
+    recipe: AlignRecipe, tokenizer: Any, tmp_path: Path
+) -> None:
+    learned = align.build_speaker(recipe, tokenizer)
+    for weights in learned.parameters():
+        weights.add_(0.25)
+    loop.save_checkpoint(tmp_path / "run" / "checkpoint.pt", learned, [], loop.Progress(9, 5000, 61.4))
+    keep(tmp_path / "run" / "checkpoint.pt", tmp_path / "kept.safetensors")
+    stage = recipe.stage("reason").model_copy(update={"begun": tmp_path / "kept.safetensors"})
+    speaker = align.build_speaker(recipe, tokenizer)
+
+    spent = align.begin_stage(recipe, stage, speaker)
+
+    assert spent == loop.Progress(0, 5000, 61)  # steps are counted anew, so the rate warms up
+    assert speaker.language.get_output_embeddings().weight is speaker.language.get_input_embeddings().weight
+    found, wanted = speaker.state_dict(), learned.state_dict()
+    assert all(torch.equal(found[name], wanted[name].bfloat16().float()) for name in wanted)
+
+
+def test_kept_weights_of_another_model_are_refused(recipe: AlignRecipe, tokenizer: Any, tmp_path: Path) -> None:
+    loop.save_checkpoint(tmp_path / "checkpoint.pt", torch.nn.Linear(2, 2), [], loop.Progress())
+    keep(tmp_path / "checkpoint.pt", tmp_path / "kept.safetensors")
+
+    with pytest.raises(RuntimeError, match="Missing key"):
+        begin(tmp_path / "kept.safetensors", align.build_speaker(recipe, tokenizer))
