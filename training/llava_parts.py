@@ -28,11 +28,10 @@ from transformers import (
 )
 
 from training.config import LlavaRecipe, LoraShape
-from vision.decoder import decoder_linears
+from vision.decoder import PROJECTOR, decoder_linears
 from vision.llava import freshened_rows, join, template_with_pictures
 
 StageName = Literal["describe", "answer"]
-PROJECTOR = "multi_modal_projector"  # what LLaVA calls it
 _ENCODERS: dict[str, type[PreTrainedModel]] = {
     "siglip": SiglipVisionModel,
     "siglip_vision_model": SiglipVisionModel,

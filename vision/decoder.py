@@ -1,5 +1,5 @@
 """The decoder of a model, which reads and writes words: the whole of a causal language model, and the part of a model
-with eyes that a picture's vectors go into.
+with eyes that a picture's vectors go into. And what may be adapted: its linear layers and the projector's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from transformers import (
     AutoModelForImageTextToText,
     PreTrainedModel,
 )
+
+PROJECTOR = "multi_modal_projector"  # as LLaVA calls it
 
 
 def has_eyes(config: Any) -> bool:
@@ -52,8 +54,17 @@ def decoder_linears(model: PreTrainedModel) -> dict[str, Any]:
     return {
         name: module
         for name, module in model.named_modules()
-        if id(module) in inside
-        and ".experts." not in f".{name}."
-        and isinstance(getattr(module, "in_features", None), int)
-        and isinstance(getattr(module, "out_features", None), int)
+        if id(module) in inside and ".experts." not in f".{name}." and _is_linear(module)
     }
+
+
+def projector_linears(model: PreTrainedModel) -> dict[str, Any]:
+    """The linear layers between a picture's encoder and the decoder, by their full names; none in a model without
+    eyes. They see one picture at a time."""
+    return {
+        name: module for name, module in model.named_modules() if f".{PROJECTOR}." in f".{name}" and _is_linear(module)
+    }
+
+
+def _is_linear(module: Any) -> bool:
+    return all(isinstance(getattr(module, features, None), int) for features in ("in_features", "out_features"))

@@ -105,7 +105,7 @@ class LoraConfig:
         ends = {target: [module for module in self._linears if _matches(target, module)] for target in targets}
         for target, modules in ends.items():
             if not modules:
-                reason = f"target_modules has {target!r}, no linear layer of the base's decoder"
+                reason = f"target_modules has {target!r}, no linear layer of the base that is adapted"
                 raise self._refused(AdapterTargetsRefused, target, reason)
         return sorted({module for modules in ends.values() for module in modules})
 

@@ -13,16 +13,37 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    SiglipImageProcessorPil,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
 
 from shared.settings import REFERENCE_MODEL, Settings
 from vision.decoder import open_language_model
+from vision.llava import freshened_rows, join
+from workers.engine.base import Picture
 
 RANK = 16
 _LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
+_PICTURE, _SIDE = "<|noise|>", 32
+_EYES: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "image_size": _SIDE,
+    "patch_size": 8,
+    "vision_use_head": False,
+}
 _CONTROL_TOKENS = 16  # the lowest ids of the reference tokenizer; no prompt has them
 # 126 million parameters, with the vocabulary of the reference tokenizer.
 _LLAMA: dict[str, Any] = {
@@ -42,6 +63,32 @@ def reference_model(directory: Path) -> Path:
     model.save_pretrained(directory)
     _write_rest(directory)
     return directory
+
+
+def seeing_model(directory: Path, language: Path, seed: int) -> Path:
+    """The same language model with random eyes, for pictures of noise."""
+    model, tokenizer = open_language_model(language), AutoTokenizer.from_pretrained(language)
+    tokenizer.add_special_tokens({"additional_special_tokens": [_PICTURE]}, replace_extra_special_tokens=False)
+    torch.manual_seed(seed)
+    freshened_rows(model, len(tokenizer))
+    images = SiglipImageProcessorPil(size={"height": _SIDE, "width": _SIDE})
+    joined, _ = join(SiglipVisionModel(SiglipVisionConfig(**_EYES)), model, tokenizer, images, _PICTURE)
+    joined.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    images.save_pretrained(directory)
+    _write_generation_config(directory)
+    return directory
+
+
+def shown(prompt: list[int], directory: Path) -> list[int]:
+    """A prompt behind a picture, for a model of `seeing_model`."""
+    config = AutoConfig.from_pretrained(directory)
+    return [config.image_token_id] * config.image_seq_length + prompt
+
+
+def noise(seed: int) -> Picture:
+    pixels = np.random.default_rng(seed).normal(size=(3, _SIDE, _SIDE)).astype(np.float32)
+    return Picture(f"noise {seed}", pixels)
 
 
 def random_llama(

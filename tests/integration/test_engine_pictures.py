@@ -26,6 +26,7 @@ from tests.tiny_models import (
     tiny_model,
     tiny_model_with_eyes,
 )
+from vision.decoder import decoder_linears
 from workers.engine.base import Picture, Request
 from workers.engine.eyes import glimpse, verified
 from workers.engine.facts import ModelFacts
@@ -121,6 +122,54 @@ async def test_adapters_and_pictures_in_one_batch(tmp_path: Path) -> None:
     ]
     assert [tokens_of(events) for events in answers] == expected
     assert len(set(map(tuple, expected))) == len(expected)
+
+
+PROJECTOR = ["model.multi_modal_projector.linear_1", "model.multi_modal_projector.linear_2"]
+
+
+@pytest.mark.parametrize("family", FAMILIES_WITH_EYES)
+async def test_an_adapter_of_the_projector_sees_otherwise_and_nobody_else_does(family: str, tmp_path: Path) -> None:
+    base = tiny_model_with_eyes(family)
+    words = [name for name in decoder_linears(base) if ".0." in name][:1]
+    adapters = {
+        "eyes": save_tiny_adapter(tmp_path / "eyes", base, PROJECTOR, seed=3),
+        "dora": save_tiny_adapter(tmp_path / "dora", base, PROJECTOR[1:], seed=4, use_dora=True),
+        "both": save_tiny_adapter(tmp_path / "both", base, [*PROJECTOR, *words], seed=5),
+        "words": save_tiny_adapter(tmp_path / "words", base, words, seed=6),
+    }
+    oracles = {None: base} | {name: merge(tiny_model_with_eyes(family), folder) for name, folder in adapters.items()}
+    prompt = shown(1, 100)
+
+    async with engine_for(tiny_model_with_eyes(family)) as engine:
+        for folder in adapters.values():
+            await engine.load_adapter(folder.name, folder)
+        together = [ask(str(name), prompt, picture(1), adapter=name) for name in oracles]
+        answers = await asyncio.gather(*(events_of(engine, each) for each in together))
+        await engine.unload_adapter("eyes")
+        later = await events_of(engine, ask("later", prompt, picture(1)))
+
+    for name, events in zip(oracles, answers, strict=True):
+        assert_greedy(oracles[name], prompt, tokens_of(events), pictures=pixels_of([picture(1)]))
+    assert len({tuple(tokens_of(events)) for events in answers}) == len(oracles)
+    assert tokens_of(later) == tokens_of(answers[0])
+
+
+async def test_another_version_of_a_projectors_adapter_looks_again(tmp_path: Path) -> None:
+    base = tiny_model_with_eyes()
+    versions = [save_tiny_adapter(tmp_path / f"{seed}", base, PROJECTOR, seed=seed) for seed in (7, 8)]
+
+    async with engine_for(tiny_model_with_eyes()) as engine:
+        answers = []
+        for number, folder in enumerate(versions):
+            await engine.load_adapter("eyes", folder)
+            answers.append(
+                tokens_of(await events_of(engine, ask(f"{number}", shown(1, 100), picture(1), adapter="eyes")))
+            )
+
+    for folder, answer in zip(versions, answers, strict=True):
+        merged = merge(tiny_model_with_eyes(), folder)
+        assert_greedy(merged, shown(1, 100), answer, pictures=pixels_of([picture(1)]))
+    assert answers[0] != answers[1]
 
 
 @pytest.mark.parametrize(

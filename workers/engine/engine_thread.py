@@ -48,6 +48,7 @@ class _Sequence:
     tokens: list[int]  # prompt, then answer
     steering: Steering | None = None  # most requests have none
     adapter: str | None = None  # the version it runs with
+    view: str | None = None  # the same, if its projector shows pictures otherwise
     slots: list[range] = field(default_factory=list)  # of the pictures that were looked at
 
     @property
@@ -226,7 +227,8 @@ class EngineThread:
         except Exception as cause:
             self._step_now.events.append((request.id, TokenEvent(None, "error", _told(request.id, cause))))
             return
-        sequence = _Sequence(request, [*request.prompt, *request.generated], steering, adapter)
+        view = adapter if adapter is not None and self._served.sees(adapter) else None
+        sequence = _Sequence(request, [*request.prompt, *request.generated], steering, adapter, view)
         if reason := self._reason(sequence, request.generated[-1] if request.generated else None):
             self._step_now.events.append((request.id, TokenEvent(None, reason)))
             self._let_go(sequence)
@@ -247,7 +249,8 @@ class EngineThread:
         request, eyes = sequence.request, self._facts.pictures
         assert eyes is not None  # else it would not have been let in
         try:
-            sequence.slots.append(self._runner.slots.hold(request.pictures[len(sequence.slots)]))
+            self._served.begin(((sequence.view, eyes.tokens),))
+            sequence.slots.append(self._runner.slots.hold(request.pictures[len(sequence.slots)], sequence.view))
         except Exception as error:
             self._fail(request.id, error)
             return
@@ -262,7 +265,7 @@ class EngineThread:
         if sequence in self._looking:
             self._looking.remove(sequence)
         for picture, _ in zip(sequence.request.pictures, sequence.slots, strict=False):
-            self._runner.slots.release(picture)
+            self._runner.slots.release(picture, sequence.view)
 
     def _reason(self, sequence: _Sequence, last: int | None) -> FinishReason | None:
         facts = self._facts

@@ -18,6 +18,9 @@ from workers.engine.base import Picture
 _MOST_UNUSED = 64  # pictures that are kept although no request shows them
 
 
+_Key = tuple[str, str | None]  # a picture's digest, and the adapter that sees it otherwise
+
+
 @dataclass(slots=True)
 class _Seen:
     ids: range
@@ -36,27 +39,29 @@ class VisualSlots:
         self._see = see
         self._most_unused = most_unused
         self._next = vocabulary
-        self._seen: OrderedDict[str, _Seen] = OrderedDict()  # by the picture's digest; longest unused first
+        self._seen: OrderedDict[_Key, _Seen] = OrderedDict()  # longest unused first
         self._rows: dict[int, torch.Tensor] = {}  # by id (width,)
 
-    def hold(self, picture: Picture) -> range:
-        """Its ids, good until `release`. Takes a pass of the vision tower if it is new, and raises what that raises."""
-        seen = self._seen.get(picture.digest)
+    def hold(self, picture: Picture, view: str | None = None) -> range:
+        """Its ids, good until `release`. Takes a pass of the vision tower if it is new, and raises what that raises.
+        `view`: the adapter that changes what is seen."""
+        seen = self._seen.get((picture.digest, view))
         if seen is None:
             vectors = self._see(picture)
             seen = _Seen(range(self._next, self._next + len(vectors)), vectors, 0)
             self._next = seen.ids.stop
-            self._seen[picture.digest] = seen
+            self._seen[picture.digest, view] = seen
             self._rows.update(zip(seen.ids, vectors, strict=True))
         seen.holders += 1
-        self._seen.move_to_end(picture.digest)
+        self._seen.move_to_end((picture.digest, view))
         return seen.ids
 
-    def release(self, picture: Picture) -> None:
-        self._seen[picture.digest].holders -= 1
-        unused = [digest for digest, seen in self._seen.items() if not seen.holders]
-        for digest in unused[: max(0, len(unused) - self._most_unused)]:
-            for slot in self._seen.pop(digest).ids:
+    def release(self, picture: Picture, view: str | None = None) -> None:
+        """As it was held."""
+        self._seen[picture.digest, view].holders -= 1
+        unused = [key for key, seen in self._seen.items() if not seen.holders]
+        for key in unused[: max(0, len(unused) - self._most_unused)]:
+            for slot in self._seen.pop(key).ids:
                 del self._rows[slot]
 
     def places(self, ids: Sequence[int]) -> list[int]:

@@ -19,7 +19,7 @@ from shared.adapters.base import BaseDescription, LinearShape
 from shared.adapters.folder import WEIGHTS
 from shared.adapters.refusals import AdapterNotFinite, refusal
 from shared.errors import AdapterRefused, AdapterUnknown
-from vision.decoder import decoder_linears
+from vision.decoder import decoder_linears, projector_linears
 from workers.engine.adapters.adapted_linear import AdaptedLinear, LayerWeights, prepare
 from workers.engine.adapters.adapter_files import AdapterFiles, read_adapter
 from workers.engine.facts import AdapterFacts
@@ -41,11 +41,13 @@ class ServedAdapters:
 
     def __init__(self, model: PreTrainedModel, digest: str, numerics: str) -> None:
         self._like = model.get_input_embeddings().get_parameter("weight")
-        self._linears = decoder_linears(model)
+        self._projector = projector_linears(model)
+        self._linears = decoder_linears(model) | self._projector
         shapes = {name: LinearShape(module.in_features, module.out_features) for name, module in self._linears.items()}
         self.base = BaseDescription(digest, numerics, shapes)
         self._adapted: dict[str, AdaptedLinear] = {}  # by the module's name
         self._facts: dict[str, AdapterFacts] = {}
+        self._seeing: set[str] = set()  # of these, which adapt the projector
         self._spans: tuple[tuple[str | None, int], ...] | None = None
 
     def read(self, name: str, directory: Path) -> AdapterFiles:
@@ -94,6 +96,8 @@ class ServedAdapters:
             self._adapted[module] = AdaptedLinear(self._linears[module])
         self._put(name, prepared.layers)
         self._facts[name] = prepared.facts
+        if prepared.layers.keys() & self._projector.keys():
+            self._seeing.add(name)
 
     def load(self, name: str, directory: Path) -> AdapterFacts:
         """Both at once. Raises AdapterRefused: nothing has changed."""
@@ -106,13 +110,20 @@ class ServedAdapters:
         self._known(name)
         self._put(name, {})
         del self._facts[name]
+        self._seeing.discard(name)
+
+    def sees(self, name: str) -> bool:
+        """Whether pictures are other vectors under it than under the base. Raises AdapterUnknown."""
+        self._known(name)
+        return name in self._seeing
 
     def facts(self) -> tuple[AdapterFacts, ...]:
         return tuple(self._facts.values())
 
     @torch.inference_mode()
     def begin(self, spans: Sequence[tuple[str | None, int]]) -> None:
-        """Before every forward: whose are the rows of the packed (1, T) input, as (adapter, number of tokens).
+        """Before every forward: whose are the rows of the packed (1, T) input, as (adapter, number of tokens); and
+        before a picture is looked at, whose its vectors are.
 
         The spans cover T. Raises AdapterUnknown: the spans before it stay.
         """
