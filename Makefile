@@ -85,6 +85,15 @@ bench-adapters: $(VENV)/test.stamp ## Reload adapters under load, refuse hostile
 bench-vision: $(VENV)/test.stamp ## What the model sees in unseen pictures, and what they cost; writes build/bench/vision.json (ARGS='--model DIR') (20 min)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.vision $(ARGS)
 
+.PHONY: capacity-check
+capacity-check: $(VENV)/test.stamp ## Compare what the capacity model says with a live worker; writes build/bench/capacity.json (3 min)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.capacity_check $(ARGS)
+
+.PHONY: soak
+soak: $(VENV)/test.stamp ## Steady load for MINUTES (15; 120 is the long form): leaks, lost answers, cost of metrics; writes build/soak.json
+	@infra/services.sh ensure
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
 .PHONY: bench-methods
 bench-methods: $(VENV)/training.stamp ## Six methods of fine-tuning on the reference model: score, time, memory, size; var/training/tune/methods/sweep.md (hours)
 	$(BIN)/python -m training.examples.welfare --out var/training/welfare

@@ -179,3 +179,4 @@ BROKER_CONNECTED = Gauge("nunmal_broker_connected", "1 while messages can be sen
 EVENT_LOOP_LAG = Histogram(
     "nunmal_event_loop_lag_seconds", "How much later than asked the event loop wakes.", buckets=_CALL_BUCKETS
 )
+EVENT_LOOP_TASKS = Gauge("nunmal_event_loop_tasks", "Tasks of the event loop that have not ended.")

@@ -23,7 +23,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.entrypoint import say
 from shared.errors import ConfigError
-from shared.metrics import BUILD_INFO, DRAINING, EVENT_LOOP_LAG
+from shared.metrics import BUILD_INFO, DRAINING, EVENT_LOOP_LAG, EVENT_LOOP_TASKS
 from shared.settings import PREFIX
 
 _TICK_S = 0.25
@@ -57,6 +57,7 @@ class Health:
     async def watch_loop(self) -> None:
         """Until cancelled; also measures how late the event loop wakes."""
         loop = asyncio.get_running_loop()
+        EVENT_LOOP_TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))  # counted when somebody asks
         while True:
             asked_at = loop.time()
             await asyncio.sleep(_TICK_S)

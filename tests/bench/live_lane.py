@@ -52,7 +52,7 @@ class LiveLane:
         self._begun = time.perf_counter()
 
     async def play(self, questions: Sequence[Question], prompts: Sequence[str]) -> list[Seen]:
-        """Each is asked when it is due, with as many tokens as it says. Raises RuntimeError if one does not end well."""
+        """Each is asked when it is due, with as many tokens as it says. Raises RuntimeError if one fails."""
         self._begun = time.perf_counter()
         async with asyncio.TaskGroup() as asking:
             tasks = [asking.create_task(self._ask(*each)) for each in zip(questions, prompts, strict=True)]
@@ -65,7 +65,7 @@ class LiveLane:
         await asyncio.sleep(max(0.0, question.asked_s - self._now()))
         asked = generation(
             lane=self._lane,
-            origin=Origin.API,
+            origin=Origin.TEXT,
             question="",
             prompt=prompt,
             sampling=SamplingParams(temperature=0.0, max_new_tokens=question.answer_tokens),

@@ -29,7 +29,7 @@ from tests.chaos.checker import Answer, Verdict, judge, percentile
 from tests.chaos.client import Browser
 from tests.chaos.injections import KINDS, Injection, Injector, Missed
 from tests.chaos.report import report, table, write
-from tests.chaos.system import MAX_NEW_TOKENS, System, greedy_model, running_system
+from tests.chaos.system import MAX_NEW_TOKENS, System, greedy_model, planted_workers, running_system
 from tests.chaos.truth import true_answers
 from tests.service import ROOT
 from tests.waiting import until
@@ -200,7 +200,7 @@ async def chaos(seed: int, least: int | None, kinds: Sequence[str], plant: str) 
         truth = await true_answers(model, MAX_NEW_TOKENS, list(PROMPTS))
         _say(f"the truth: {len(truth)} answers of {MAX_NEW_TOKENS} tokens")
         _say("starting two web nodes, three workers, RabbitMQ and the store")
-        async with running_system(model, directory, logs, plant) as system:
+        async with running_system(model, directory, logs, planted_workers(directory, plant)) as system:
             _say("all are ready")
             run = Run(system, truth, seed, kinds, least, plant)
             verdict = await run.perform()

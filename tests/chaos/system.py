@@ -14,8 +14,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,17 @@ _SHAPE = {
     "num_attention_heads": 4,
     "initializer_range": 0.4,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a process is started, and what its environment has beside that of all."""
+
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+_WEBS = (Launch([str(Path(sys.executable).with_name("nunmal")), "web"]),) * WEBS
 
 
 class Service:
@@ -103,6 +114,12 @@ class Service:
                 self.ready.set()
         await child.wait()
 
+    @property
+    def pids(self) -> list[int]:
+        """Of its living processes, the one that was started first."""
+        leader = self._child.pid if self._child else 0
+        return sorted(group_members(leader), key=lambda pid: pid != leader) if leader else []
+
     def signal(self, number: signal.Signals) -> None:
         """To the whole process group, if there is one."""
         self._is_doomed = self._is_doomed or number in (signal.SIGKILL, signal.SIGTERM)
@@ -154,7 +171,7 @@ class System:
             for service in (self.store, *self.workers, *self.webs.values()):
                 await service.ready.wait()
             for address in self.webs:
-                if not await until(functools.partial(_knows_all, client, address), within_s):
+                if not await until(functools.partial(_knows, len(self.workers), client, address), within_s):
                     raise TimeoutError(f"{address} does not know all workers")
 
     async def busy_slots(self) -> int:
@@ -174,8 +191,8 @@ class System:
         return {each["_id"]: Stored(each["state"], each["answer"]) async for each in found}
 
 
-async def _knows_all(client: httpx.AsyncClient, address: str) -> bool:
-    return (await _report(client, address)).get("alive") == WORKERS
+async def _knows(workers: int, client: httpx.AsyncClient, address: str) -> bool:
+    return (await _report(client, address)).get("alive") == workers
 
 
 async def _report(client: httpx.AsyncClient, address: str) -> dict[str, Any]:
@@ -186,13 +203,21 @@ async def _report(client: httpx.AsyncClient, address: str) -> dict[str, Any]:
     return {}
 
 
+def planted_workers(directory: Path, plant: str) -> list[Launch]:
+    """`plant`: a fault of tests/chaos/planted.py, or ""."""
+    fault = [plant, str(directory / "plant")] if plant else []
+    return [Launch([sys.executable, "-m", "tests.chaos.planted", *fault])] * WORKERS
+
+
 @contextlib.asynccontextmanager
-async def running_system(model: Path, directory: Path, logs: Path, plant: str) -> AsyncIterator[System]:
-    """Everything is ready inside. `plant`: a fault of tests/chaos/planted.py, or ""."""
+async def running_system(
+    model: Path, directory: Path, logs: Path, workers: Sequence[Launch], webs: Sequence[Launch] = _WEBS
+) -> AsyncIterator[System]:
+    """Everything is ready inside. Web nodes get their ports as arguments."""
     for name in ("broker", "store"):
         (directory / name).mkdir()
     with rabbitmq_node(directory / "broker") as broker:
-        system = _system(model, directory, logs, plant, broker)
+        system = _system(model, directory, logs, broker, workers, webs)
         async with asyncio.TaskGroup() as supervisors:
             tasks = [supervisors.create_task(system.store.keep(restart_s=1.0))]
             await system.store.ready.wait()
@@ -205,8 +230,10 @@ async def running_system(model: Path, directory: Path, logs: Path, plant: str) -
                     task.cancel()
 
 
-def _system(model: Path, directory: Path, logs: Path, plant: str, broker: RabbitNode) -> System:
-    store_port, *web_ports = free_ports(1 + WEBS)
+def _system(
+    model: Path, directory: Path, logs: Path, broker: RabbitNode, workers: Sequence[Launch], webs: Sequence[Launch]
+) -> System:
+    store_port, *web_ports = free_ports(1 + len(webs))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUNMAL_")} | {
         "OMP_NUM_THREADS": "1",
         "NUNMAL_STORE_URL": f"mongodb://127.0.0.1:{store_port}/",
@@ -225,29 +252,28 @@ def _system(model: Path, directory: Path, logs: Path, plant: str, broker: Rabbit
         "NUNMAL_WORKER__DRAIN_S": "2",
         "NUNMAL_WORKER__MAX_NEW_TOKENS": str(MAX_NEW_TOKENS),
     }
-    python, nunmal = sys.executable, str(Path(sys.executable).with_name("nunmal"))
-    token = directory / "plant"
-    fault = [plant, str(token)] if plant else []
     return System(
         broker,
         Service(
             "store",
-            [python, "-m", "infra.embedded_store_process", str(directory / "store"), str(store_port)],
+            [sys.executable, "-m", "infra.embedded_store_process", str(directory / "store"), str(store_port)],
             environment,
             logs,
             store_port,
         ),
         {
-            f"http://127.0.0.1:{port}": Service(f"web-{n}", [nunmal, "web", "--port", str(port)], environment, logs)
-            for n, port in enumerate(web_ports, 1)
+            f"http://127.0.0.1:{port}": Service(
+                f"web-{n}", [*web.command, "--port", str(port)], environment | web.environment, logs
+            )
+            for n, (web, port) in enumerate(zip(webs, web_ports, strict=True), 1)
         },
         [
-            Service(f"worker-{n}", [python, "-m", "tests.chaos.planted", *fault], environment, logs)
-            for n in range(1, WORKERS + 1)
+            Service(f"worker-{n}", worker.command, environment | worker.environment, logs)
+            for n, worker in enumerate(workers, 1)
         ],
         open_client(environment["NUNMAL_STORE_URL"])[_DATABASE]["generations"],
         lane(CHAT_JOBS, load_settings(environment).model_name),
-        token,
+        directory / "plant",
     )
 
 

@@ -79,6 +79,7 @@ OURS = {
     "broker_errors": ("counter", ("kind",)),
     "broker_connected": ("gauge", ()),
     "event_loop_lag_seconds": ("histogram", ()),
+    "event_loop_tasks": ("gauge", ()),
 }
 TTFT_BUCKETS = [
     *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75),

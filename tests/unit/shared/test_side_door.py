@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from shared import side_door as doors
 from shared.errors import ConfigError
-from shared.metrics import EVENT_LOOP_LAG
+from shared.metrics import EVENT_LOOP_LAG, EVENT_LOOP_TASKS
 from shared.side_door import Health, side_door
 from tests.metric_values import value
 from tests.waiting import until
@@ -106,3 +106,15 @@ async def test_a_taken_port_is_a_mistake_of_the_set_up(door: Door) -> None:
     with pytest.raises(ConfigError, match=f"NUNMAL_METRICS_PORT={door.port} cannot be used"):
         async with side_door("127.0.0.1", door.port, "web", door.health):
             pass
+
+
+async def test_tasks_that_have_not_ended_are_counted_when_somebody_asks(door: Door) -> None:
+    watching = asyncio.create_task(door.health.watch_loop())
+    await asyncio.sleep(0)
+    before = value(EVENT_LOOP_TASKS)
+    waiting = [asyncio.create_task(asyncio.Event().wait()) for _ in range(7)]
+    assert value(EVENT_LOOP_TASKS) == before + 7
+    for task in (*waiting, watching):
+        task.cancel()
+    await asyncio.gather(*waiting, watching, return_exceptions=True)
+    assert value(EVENT_LOOP_TASKS) == before - 1

@@ -1,0 +1,1 @@
+"""`make soak`: a steady load for long, and what it does to the processes."""
