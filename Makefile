@@ -94,6 +94,11 @@ soak: $(VENV)/test.stamp ## Steady load for MINUTES (15; 120 is the long form): 
 	@infra/services.sh ensure
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
+.PHONY: alerts
+alerts: $(VENV)/test.stamp ## Make every alert fire by its symptom and see it clear; writes build/alerts.json (15 min; ARGS='--only NAME')
+	@infra/services.sh ensure
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.alerts $(ARGS)
+
 .PHONY: bench-methods
 bench-methods: $(VENV)/training.stamp ## Six methods of fine-tuning on the reference model: score, time, memory, size; var/training/tune/methods/sweep.md (hours)
 	$(BIN)/python -m training.examples.welfare --out var/training/welfare

@@ -15,20 +15,19 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bson import json_util
-from pymongo.errors import PyMongoError
 
-from infra.home import store_address
-from shared.errors import ConfigError, StoreUnavailable
+from infra.home import store_address, with_database
+from shared.errors import ConfigError
 from shared.settings import Settings
 from shared.store import Store
-from shared.store.connection import Database, open_client
+from shared.store.connection import Database
 
 _MANIFEST = "manifest.json"
 _AT_ONCE = 200  # documents
@@ -37,7 +36,7 @@ _FORMAT = 1
 
 def backup(settings: Settings, directory: Path) -> None:
     """Write into `directory`, which is made and must be empty. Raises ConfigError, StoreUnavailable."""
-    asyncio.run(_with_database(settings, lambda database: save(database, directory)))
+    asyncio.run(with_database(settings, lambda database: save(database, directory)))
 
 
 def restore(settings: Settings, directory: Path) -> None:
@@ -77,19 +76,9 @@ async def load(database: Database, directory: Path) -> None:
 
 
 async def _restore(settings: Settings, directory: Path) -> None:
-    await _with_database(settings, lambda database: load(database, directory))
+    await with_database(settings, lambda database: load(database, directory))
     async with Store(store_address(settings), settings.store_database):
         pass  # it makes the indexes
-
-
-async def _with_database(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
-    client = open_client(store_address(settings))
-    try:
-        await work(client[settings.store_database])
-    except PyMongoError as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
-    finally:
-        client.close()
 
 
 async def _save_one(database: Database, name: str, path: Path) -> int:

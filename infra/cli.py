@@ -1,6 +1,6 @@
 """The command `nunmal`: up (everything in one process), web, worker, fleet (several workers); and beside a running
-service: dead (failed answers), users, keys, adapters, audit, doctor (is it set up well), backup, restore; and train,
-which tunes a model offline.
+service: dead (failed answers), users, keys, adapters, audit, doctor (is it set up well), backup, restore, migrate; and
+train, which tunes a model offline.
 
 Exit codes: 0 ended as asked, 1 refused or a service it needs is away, 2 it was set up wrongly. One line says why.
 """
@@ -93,6 +93,10 @@ def _start(options: argparse.Namespace, settings: Settings) -> None:
 
         act = backup.backup if options.command == "backup" else backup.restore
         act(settings, options.directory)
+    elif options.command == "migrate":
+        from infra.migrations.run import migrate
+
+        migrate(settings, only_list=options.list)
     elif options.command == "doctor":
         from infra.doctor import doctor
 
@@ -231,6 +235,8 @@ def _parser() -> argparse.ArgumentParser:
     restore = commands.add_parser("restore", help="fill an empty store from DIR, before anything runs")
     for command in (backup, restore):
         command.add_argument("directory", type=Path, metavar="DIR")
+    migrate = commands.add_parser("migrate", help="change documents to this version's shape, while everything serves")
+    migrate.add_argument("--list", action="store_true", help="only say what is pending")
     commands.add_parser("doctor", help="look at broker, store, model, GPU, disk, clock, versions; say what to do")
     commands.add_parser(
         "train", add_help=False, help="tune a model by a recipe; `nunmal train --help` has its own options"

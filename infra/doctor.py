@@ -17,11 +17,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from infra.gpus import gpu_names
-from infra.home import opened_store
+from infra.home import opened_store, with_database
+from infra.migrations.run import pending
 from shared.broker.rabbitmq import RabbitBroker
 from shared.errors import BrokerUnavailable, ConfigError, StoreUnavailable
 from shared.settings import PREFIX, Settings
 from shared.store import Store
+from shared.store.connection import Database
 from shared.topology import CHAT_JOBS, lane
 
 _LEAST_PYTHON = (3, 11)
@@ -150,7 +152,8 @@ async def _broker(settings: Settings) -> list[Finding]:
 async def _store(settings: Settings) -> list[Finding]:
     try:
         async with asyncio.timeout(_LONGEST_S), opened_store(settings) as store:
-            return [await _server(store), await _clock(store), await _workers(store, settings)]
+            found = [await _server(store), await _clock(store), await _workers(store, settings)]
+        return [*found, await _migrations(settings)]
     except ConfigError as error:  # no service runs in this home
         return [Finding("store", Verdict.NOTE, str(error), "`nunmal up` has its own, which runs with it.")]
     except (StoreUnavailable, TimeoutError) as error:
@@ -188,6 +191,20 @@ async def _workers(store: Store, settings: Settings) -> Finding:
         return Finding("workers", Verdict.WRONG, seen, "An answer cannot go on elsewhere: give all the same files.")
     slots = sum(worker.slots for worker in alive)
     return Finding("workers", Verdict.FINE, f"{len(alive)} for {name}, {slots} slots")
+
+
+async def _migrations(settings: Settings) -> Finding:
+    waiting: list[str] = []
+
+    async def look(database: Database) -> None:
+        waiting.extend(migration.name for migration in await pending(database))
+
+    async with asyncio.timeout(_LONGEST_S):
+        await with_database(settings, look)
+    if waiting:
+        advice = "When every process is of this version: nunmal migrate (it runs beside the service)."
+        return Finding("documents", Verdict.NOTE, f"of an older shape: {', '.join(waiting)}", advice)
+    return Finding("documents", Verdict.FINE, "all of this version's shape")
 
 
 def _version_of(package: str) -> str | None:

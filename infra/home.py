@@ -7,12 +7,15 @@ import fcntl
 import os
 import secrets
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
-from shared.errors import ConfigError
+from pymongo.errors import PyMongoError
+
+from shared.errors import ConfigError, StoreUnavailable
 from shared.settings import Settings
 from shared.store import Store
+from shared.store.connection import Database, open_client
 
 _OWNER_ONLY = 0o700
 
@@ -108,6 +111,17 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
 def store_address(settings: Settings) -> str:
     """For a command: NUNMAL_STORE_URL, or that of the service that runs in the home. Raises ConfigError."""
     return settings.store_url.get_secret_value() if settings.store_url else running_store(settings.home)
+
+
+async def with_database(settings: Settings, work: Callable[[Database], Awaitable[None]]) -> None:
+    """For a command that works on whole collections. Raises ConfigError, StoreUnavailable."""
+    client = open_client(store_address(settings))
+    try:
+        await work(client[settings.store_database])
+    except PyMongoError as error:
+        raise StoreUnavailable(f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
+    finally:
+        client.close()
 
 
 def _close(directory: Path) -> None:

@@ -20,6 +20,7 @@ from shared.store import Store
 from shared.topology import CHAT_JOBS, lane
 from tests.bench.processes import Cores, pin
 from tests.factories import generation
+from workers.engine.engine_messages import Step
 from workers.engine.process_engine import ProcessEngine
 from workers.serve import load_model, serve_worker
 from workers.served_model import ServedModel
@@ -33,7 +34,7 @@ class Seen:
     """Of one answer, in seconds after the first question of the run was due."""
 
     asked_s: float
-    first_s: float = 0.0  # its first text arrived
+    first_s: float = 0.0  # its worker had the first token; one token need not be a character
     ended_s: float = 0.0
     state: str = ""
 
@@ -78,15 +79,18 @@ class LiveLane:
         await ended.wait()
         return seen
 
-    async def hear(self, message: TokensGenerated | GenerationChanged) -> None:
+    def stepped(self, step: Step) -> None:
+        """Called with every step of the engine, as its worker hears of it."""
         now = self._now()
-        if isinstance(message, TokensGenerated):
-            for frame in message.frames:
-                seen = self._seen[frame.generation_id]
+        for request_id, event in step.events:
+            seen = self._seen.get(request_id.partition(".")[0])
+            if seen is not None and event.token_id is not None:
                 seen.first_s = seen.first_s or now
-        elif GenerationState(message.state).is_final:
+
+    async def hear(self, message: TokensGenerated | GenerationChanged) -> None:
+        if isinstance(message, GenerationChanged) and GenerationState(message.state).is_final:
             seen = self._seen[message.generation_id]
-            seen.ended_s, seen.state = now, message.state
+            seen.ended_s, seen.state = self._now(), message.state
             self._ends[message.generation_id].set()
 
     def _now(self) -> float:
@@ -102,7 +106,7 @@ async def live_lane(directory: Path, model: Path, cores: Cores, worker: WorkerSe
     ready, stop = asyncio.Event(), asyncio.Event()
 
     def load(settings: Settings) -> ServedModel:
-        served = load_model(settings)
+        served = load_model(settings, on_step=lambda step: live.stepped(step))
         assert isinstance(served.engine, ProcessEngine)
         pin(served.engine.pid, {cores.engine})
         return served

@@ -99,6 +99,11 @@ class Browser:
         form = await self._hidden_fields("/chat")
         await self._ask(answer, form | {"generation_id": answer.generation_id}, is_patient=True)
 
+    async def stop(self, answer: Answer) -> None:
+        """The button below the answer."""
+        path = f"/chat/{answer.generation_id}"
+        await self._post(f"{path}/stop", await self._hidden_fields("/chat"))
+
     def cut(self) -> None:
         """The network is gone in mid-stream."""
         if self._stream:

@@ -151,6 +151,7 @@ class System:
     generations: Collection
     lane: str
     plant: Path  # when this file is made, the planted fault happens
+    environment: dict[str, str]  # of every process
 
     @property
     def crashes(self) -> list[str]:
@@ -274,6 +275,7 @@ def _system(
         open_client(environment["NUNMAL_STORE_URL"])[_DATABASE]["generations"],
         lane(CHAT_JOBS, load_settings(environment).model_name),
         directory / "plant",
+        environment,
     )
 
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-import yaml
 
-from tests.contract.promql import PROMETHEUS, named, rules
+from tests.contract.promql import named, rules
 from tests.contract.test_grafana import BOARDS, queries
 from tests.e2e.long_answers import environment
+from tests.prometheus_server import Prometheus, running_prometheus
 from tests.rabbitmq_node import free_ports
 from tests.service import Person, Process
 from tests.waiting import until
@@ -30,58 +25,24 @@ _NOT_HERE = ("nunmal_gpu_", "nunmal_adapter_info", "rabbitmq_", "nunmal_request_
 _WITHIN_S = 180
 
 
-class Prometheus:
-    """On its own ports, with the repository's rules; scrapes every second."""
+class Watched:
+    """Prometheus, and somebody who uses what it scrapes."""
 
-    person: Person  # who uses what is scraped
-
-    def __init__(self, directory: Path, webs: list[int], workers: list[int]) -> None:
-        (self.port,) = free_ports(1)
-        for name in ("recording.yml", "alerts.yml"):
-            shutil.copy(PROMETHEUS / name, directory)
-        config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))
-        config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        targets = {"nunmal-web": webs, "nunmal-worker": workers}
-        config["scrape_configs"] = [
-            {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}]}
-            for name, ports in targets.items()
-        ]
-        (directory / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        command = [
-            shutil.which("prometheus") or "prometheus",  # infra/services.sh installs it
-            f"--config.file={directory / 'prometheus.yml'}",
-            f"--storage.tsdb.path={directory / 'data'}",
-            f"--web.listen-address=127.0.0.1:{self.port}",
-        ]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
+    def __init__(self, server: Prometheus, person: Person) -> None:
+        self.ask = server.ask
+        self._person = person
 
     async def talk(self) -> None:
         """Somebody asks, and gets the whole answer: rates of what nobody does are no series."""
         await asyncio.to_thread(self._talk)
 
     def _talk(self) -> None:
-        conversation = self.person.ask("안녕?")
-        self.person.whole(conversation, self.person.turns(conversation)[-1].generation_id)
-
-    async def ask(self, query: str) -> list[Any]:
-        """The series that answer it; none while Prometheus starts. An expression it does not take is a failure."""
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client:
-            try:
-                answer = await client.get("/api/v1/query", params={"query": query})
-            except httpx.TransportError:
-                return []
-        if answer.status_code == 503:
-            return []
-        assert answer.status_code == 200, (query, answer.text)
-        return list(answer.json()["data"]["result"])
+        conversation = self._person.ask("안녕?")
+        self._person.whole(conversation, self._person.turns(conversation)[-1].generation_id)
 
 
 @pytest.fixture(scope="module")
-def prometheus(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     ports = free_ports(4)
     short = environment | {"NUNMAL_WORKER__MAX_NEW_TOKENS": "40"}
     with ExitStack() as stack:
@@ -91,21 +52,21 @@ def prometheus(environment: dict[str, str], tmp_path_factory: pytest.TempPathFac
             for command, port in zip(commands, ports, strict=True)
         ]
         address, *_ = [process.wait_ready(240) for process in processes]
-        started = Prometheus(tmp_path_factory.mktemp("prometheus"), ports[:2], ports[2:])
-        stack.callback(started.close)
-        started.person = stack.enter_context(Person(address))
-        started.person.sign_up("metrics@example.com")
-        yield started
+        targets = {"nunmal-web": ports[:2], "nunmal-worker": ports[2:]}
+        server = stack.enter_context(running_prometheus(tmp_path_factory.mktemp("prometheus"), targets))
+        person = stack.enter_context(Person(address))
+        person.sign_up("metrics@example.com")
+        yield Watched(server, person)
 
 
-async def test_every_process_is_scraped(prometheus: Prometheus) -> None:
+async def test_every_process_is_scraped(prometheus: Watched) -> None:
     async def all_up() -> bool:
         return len(await prometheus.ask("up == 1")) == 4
 
     assert await until(all_up, _WITHIN_S)
 
 
-async def test_every_query_of_every_dashboard_gets_series(prometheus: Prometheus) -> None:
+async def test_every_query_of_every_dashboard_gets_series(prometheus: Watched) -> None:
     asked = {query for path in BOARDS for query in queries(path) if not any(name in query for name in _NOT_HERE)}
     missing = {query.replace('"$instance"', '".*"') for query in asked}
 
@@ -119,7 +80,7 @@ async def test_every_query_of_every_dashboard_gets_series(prometheus: Prometheus
     assert await until(all_answered, _WITHIN_S), missing
 
 
-async def test_every_series_of_every_alert_is_there(prometheus: Prometheus) -> None:
+async def test_every_series_of_every_alert_is_there(prometheus: Watched) -> None:
     missing = {name for rule in rules("alerts.yml") for name in named(rule["expr"]) if not name.startswith(_NOT_HERE)}
 
     async def all_there() -> bool:
@@ -132,5 +93,5 @@ async def test_every_series_of_every_alert_is_there(prometheus: Prometheus) -> N
     assert await until(all_there, _WITHIN_S), missing
 
 
-async def test_nothing_that_is_well_raises_an_alert(prometheus: Prometheus) -> None:
+async def test_nothing_that_is_well_raises_an_alert(prometheus: Watched) -> None:
     assert await prometheus.ask('ALERTS{alertstate="firing"}') == []

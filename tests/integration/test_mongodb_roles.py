@@ -17,6 +17,8 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from infra import adapters, keys, users
+from infra.migrations.origin import ORIGIN
+from infra.migrations.run import RECORDS, run
 from shared import forgetting, recovery
 from shared.broker.memory import MemoryBroker
 from shared.chat import AccountRole
@@ -26,6 +28,7 @@ from shared.settings import RetentionSettings, load_settings
 from shared.store import Store, connection
 from shared.store.personal import PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
 from tests.adapter_folders import BASE, checked, write_adapter
+from tests.factories import generation
 from tests.web_visitor import PASSWORD, WebVisitor, web_settings
 from tests.worker_house import NODE, House, Node
 from web.app import create_app
@@ -101,7 +104,17 @@ def test_every_collection_of_the_code_is_in_every_role() -> None:
     named = set(re.findall(r'_database\["(\w+)"\]', source))
 
     assert named == _ALL
-    assert {room: set(collections) for room, collections in _ROLES.items()} == dict.fromkeys(_ROLES, _ALL)
+    rights = {room: set(collections) for room, collections in _ROLES.items()}
+    assert rights == dict.fromkeys(_ROLES, _ALL) | {"commands": _ALL | {RECORDS}}
+
+
+async def test_the_commands_account_may_migrate(used: Used, store: Store, watched: Store) -> None:
+    await store.generations.add(generation())
+    await store._database["generations"].update_many({}, {"$unset": {ORIGIN.missing: ""}})
+    used.rights.clear()
+    await run(watched._database, ORIGIN, rest_s=0)
+    assert ("generations", "update") in used.rights
+    assert not _not_allowed("commands", used)
 
 
 def test_the_audit_is_only_added_to_and_workers_read_nothing_of_people() -> None:

@@ -1,0 +1,1 @@
+"""`make alerts`: every alert is made to fire by its symptom."""
