@@ -26,6 +26,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from tests.alerts.stand_in import StandIn
 from tests.alerts.symptoms import SYMPTOMS, Site, Symptom, a_stand_in_tells
 from tests.bench.circumstances import circumstances
 from tests.bench.processes import Cores
@@ -33,7 +34,6 @@ from tests.chaos.client import Browser
 from tests.chaos.system import WEBS, Launch, greedy_model, running_system
 from tests.contract.promql import rules
 from tests.prometheus_server import Prometheus, running_prometheus
-from tests.rabbitmq_node import free_ports
 from tests.service import ROOT
 from tests.waiting import until
 
@@ -91,22 +91,17 @@ async def alerts(only: set[str], seed: int) -> dict[str, dict[str, Any]]:
     logs = _BUILD / "alerts"
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
-    *ports, stand_in = free_ports(WEBS + WORKERS + 1)
-    environments = [_WEB] * WEBS + [_WORKER] * WORKERS
-    commands = [[str(Path(sys.executable).with_name("nunmal")), "web"]] * WEBS
-    commands += [[sys.executable, "-m", "tests.chaos.planted"]] * WORKERS
-    launches = [
-        Launch(command, environment | {"NUNMAL_METRICS_PORT": str(port)})
-        for command, environment, port in zip(commands, environments, ports, strict=True)
-    ]
+    web = Launch([str(Path(sys.executable).with_name("nunmal")), "web"], _WEB)
+    worker = Launch([sys.executable, "-m", "tests.chaos.planted"], _WORKER)
     found: dict[str, dict[str, Any]] = {}
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         model = await asyncio.to_thread(greedy_model, directory / "babbler")
         system = await stack.enter_async_context(
-            running_system(model, directory, logs, launches[WEBS:], launches[:WEBS])
+            running_system(model, directory, logs, [worker] * WORKERS, [web] * WEBS)
         )
-        targets = {"nunmal-web": ports[:WEBS], "nunmal-worker": ports[WEBS:], "stand-in": [stand_in]}
+        stand_in, ports = stack.enter_context(StandIn()), system.metrics_ports
+        targets = {"nunmal-web": ports[:WEBS], "nunmal-worker": ports[WEBS:], "stand-in": [stand_in.port]}
         (directory / "prometheus").mkdir()
         prometheus = stack.enter_context(running_prometheus(directory / "prometheus", targets, shortened, _EVERY))
         people = [

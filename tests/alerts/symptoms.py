@@ -8,30 +8,20 @@ import contextlib
 import itertools
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 
 from shared.broker.rabbitmq import RabbitBroker
 from shared.dead_letters import DeadLetters
 from shared.store import Store
+from tests.alerts.stand_in import TOLD, StandIn
 from tests.chaos.client import Browser
 from tests.chaos.planted import POISON
 from tests.chaos.system import Service, System
 
-_MANY = 24  # questions at once: more than the memory of two workers holds
 _LONG = "뷁" * 7900  # more tokens than the model's context
-
-STAND_IN = """\
-# TYPE nunmal_gpu_temperature_celsius gauge
-nunmal_gpu_temperature_celsius{gpu="0"} 91
-# TYPE nunmal_adapter_info gauge
-nunmal_adapter_info{model_name="babbler",adapter="tone",digest="one"} 1
-nunmal_adapter_info{model_name="babbler",adapter="tone",digest="other"} 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +30,7 @@ class Site:
 
     system: System
     people: list[Browser]
-    stand_in_port: int
+    stand_in: StandIn
 
 
 Symptom = Callable[[Site], contextlib.AbstractAsyncContextManager[None]]
@@ -225,23 +215,11 @@ async def a_stand_in_tells(site: Site) -> AsyncIterator[None]:
     """Not the symptom itself, only its numbers: no GPU can be heated here, and workers that keep two versions of an
     adapter for minutes would be a fault that nobody has seen yet."""
 
-    class Told(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # http.server's name
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(STAND_IN.encode())
-
-        def log_message(self, format: str, *arguments: object) -> None:  # http.server's name
-            pass
-
-    server = HTTPServer(("127.0.0.1", site.stand_in_port), Told)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    site.stand_in.text = TOLD
     try:
         yield
     finally:
-        await asyncio.to_thread(server.shutdown)
-        server.server_close()
+        site.stand_in.text = ""
 
 
 SYMPTOMS: dict[Symptom, tuple[str, ...]] = {

@@ -152,6 +152,7 @@ class System:
     lane: str
     plant: Path  # when this file is made, the planted fault happens
     environment: dict[str, str]  # of every process
+    metrics_ports: list[int]  # of the web nodes, then of the workers
 
     @property
     def crashes(self) -> list[str]:
@@ -234,7 +235,12 @@ async def running_system(
 def _system(
     model: Path, directory: Path, logs: Path, broker: RabbitNode, workers: Sequence[Launch], webs: Sequence[Launch]
 ) -> System:
-    store_port, *web_ports = free_ports(1 + len(webs))
+    store_port, *ports = free_ports(1 + 2 * len(webs) + len(workers))
+    web_ports, metrics_ports = ports[: len(webs)], ports[len(webs) :]
+
+    def own(launch: Launch, number: int) -> dict[str, str]:
+        return environment | launch.environment | {"NUNMAL_METRICS_PORT": str(metrics_ports[number])}
+
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUNMAL_")} | {
         "OMP_NUM_THREADS": "1",
         "NUNMAL_STORE_URL": f"mongodb://127.0.0.1:{store_port}/",
@@ -263,19 +269,18 @@ def _system(
             store_port,
         ),
         {
-            f"http://127.0.0.1:{port}": Service(
-                f"web-{n}", [*web.command, "--port", str(port)], environment | web.environment, logs
-            )
+            f"http://127.0.0.1:{port}": Service(f"web-{n}", [*web.command, "--port", str(port)], own(web, n - 1), logs)
             for n, (web, port) in enumerate(zip(webs, web_ports, strict=True), 1)
         },
         [
-            Service(f"worker-{n}", worker.command, environment | worker.environment, logs)
+            Service(f"worker-{n}", worker.command, own(worker, len(webs) + n - 1), logs)
             for n, worker in enumerate(workers, 1)
         ],
         open_client(environment["NUNMAL_STORE_URL"])[_DATABASE]["generations"],
         lane(CHAT_JOBS, load_settings(environment).model_name),
         directory / "plant",
         environment,
+        metrics_ports,
     )
 
 

@@ -31,7 +31,6 @@ from tests.chaos.checker import Answer, judge
 from tests.chaos.client import Browser
 from tests.chaos.system import MAX_NEW_TOKENS, WEBS, Launch, System, greedy_model, running_system
 from tests.chaos.truth import true_answers
-from tests.rabbitmq_node import free_ports
 from tests.service import ROOT
 from tests.soak.verdict import found
 from tests.soak.watch import Watch
@@ -63,27 +62,23 @@ async def soak(options: argparse.Namespace) -> dict[str, Any]:
     logs = _BUILD / "soak"
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
-    ports = free_ports(WEBS + WORKERS)
-    launches = [
-        Launch([sys.executable, "-m", "tests.soak.metered", room], {"NUNMAL_METRICS_PORT": str(port)})
-        for room, port in zip(["web"] * WEBS + ["worker"] * WORKERS, ports, strict=True)
-    ]
+    web, worker = (Launch([sys.executable, "-m", "tests.soak.metered", room]) for room in ("web", "worker"))
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         model = await asyncio.to_thread(greedy_model, directory / "babbler")
         truth = await true_answers(model, MAX_NEW_TOKENS, list(PROMPTS))
-        async with running_system(model, directory, logs, launches[WEBS:], launches[:WEBS]) as system:
+        async with running_system(model, directory, logs, [worker] * WORKERS, [web] * WEBS) as system:
             _say(f"all are ready: {options.minutes:g} minutes begin")
-            return await _run(system, ports, truth, options)
+            return await _run(system, truth, options)
 
 
-async def _run(system: System, ports: list[int], truth: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
+async def _run(system: System, truth: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
     chance, stop = random.Random(options.seed), asyncio.Event()
     readers = [
         Reader(f"reader {number}", list(system.webs), list(truth), random.Random(chance.random()))
         for number in range(options.browsers)
     ]
-    watch = Watch(list(zip([*system.webs.values(), *system.workers], ports, strict=True)))
+    watch = Watch(list(zip([*system.webs.values(), *system.workers], system.metrics_ports, strict=True)))
     begun = time.monotonic()
     async with contextlib.AsyncExitStack() as stack:
         for reader in readers:
