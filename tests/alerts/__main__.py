@@ -56,6 +56,7 @@ async def caused(symptom: Symptom, names: set[str], site: Site, prometheus: Prom
     """By alert: seconds from the symptom's beginning until it fired, and from its end until it cleared; None: never."""
     fired: dict[str, float] = {}
     cleared: dict[str, float] = {}
+    begun = ended = time.monotonic()
 
     async def all_fire() -> bool:
         now = await prometheus.firing()
@@ -69,6 +70,7 @@ async def caused(symptom: Symptom, names: set[str], site: Site, prometheus: Prom
             cleared.pop(name, None)
         return not names & now
 
+    await until(all_are_clear, _WITHIN_S)  # what went before may have raised one of them too
     begun = time.monotonic()
     async with symptom(site):
         await until(all_fire, _WITHIN_S)
