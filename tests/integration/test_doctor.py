@@ -46,7 +46,9 @@ async def test_a_store_with_workers_is_fine(at_store: dict[str, str], store: Sto
     seen = await found(at_store)
 
     assert {name: finding.verdict for name, finding in seen.items()} == {
-        **dict.fromkeys(("python", "nunmal", "torch", "secret", "disk", "model", "store", "workers"), FINE),
+        **dict.fromkeys(
+            ("python", "nunmal", "torch", "secret", "disk", "model", "store", "workers", "documents"), FINE
+        ),
         "gpu": NOTE,
         "broker": NOTE,
         "clock": seen["clock"].verdict,  # the embedded store may not tell
