@@ -21,7 +21,8 @@ GPU = "llama-8b-h100"
 
 
 def demand(users: int = 1000, **changes: Any) -> Demand:
-    return Demand(**({"users": users, "questions_per_hour": 2.0, "prompt": LENGTHS, "answer": LENGTHS} | changes))
+    given: dict[str, Any] = {"users": users, "questions_per_hour": 2.0, "prompt": LENGTHS, "answer": LENGTHS}
+    return Demand(**given | changes)
 
 
 @pytest.mark.parametrize("path", sorted(PROFILES.glob("*.json")), ids=lambda path: path.stem)
