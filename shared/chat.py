@@ -96,6 +96,29 @@ class SamplingParams:
     repetition_penalty: float | None = None  # divides the logits of tokens of prompt and answer; 1 switches it off
 
 
+class Style(StrEnum):
+    """How an answer addresses people."""
+
+    AS_IS = ""
+    POLITE = "polite"  # 존댓말
+    CASUAL = "casual"  # 반말
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSettings:
+    """How a conversation's next questions are answered. None means: the model's own default."""
+
+    instructions: str = ""  # the system prompt, in its owner's words
+    style: Style = Style.AS_IS
+    temperature: float | None = None
+    top_p: float | None = None
+    max_new_tokens: int | None = None
+
+    @property
+    def sampling(self) -> SamplingParams:
+        return SamplingParams(self.temperature, self.top_p, max_new_tokens=self.max_new_tokens)
+
+
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
     """How likely the model held a token, before temperature, penalties and grammar (natural logarithm)."""
@@ -133,6 +156,8 @@ class Conversation:
     created_at: datetime
     updated_at: datetime
     adapter: str = ""  # the name of the one that its next question is answered with; "": none
+    settings: ConversationSettings = ConversationSettings()
+    pins: tuple[str, ...] = ()  # turns that stay in the prompt when it grows too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +185,9 @@ class Generation:
     cost: float = 0.0  # tokens this turn was expected to take when it was asked
     forecast_s: float | None = None  # how long it was expected to wait when it was asked
     sampling: SamplingParams = field(default_factory=SamplingParams)
+    system: str = ""  # what the system says first, of a turn without `prompt`
+    pins: tuple[str, ...] = ()  # turns before it that were pinned when it was asked
+    continued: int = 0  # tokens of its answer that another turn's answer lent it
     answer: str = ""
     token_ids: tuple[int, ...] = ()
     model_digest: str | None = None
@@ -171,7 +199,9 @@ class Generation:
     cancel_requested_at: datetime | None = None  # when the person pressed stop
     error_code: str | None = None
     error_facts: dict[str, str | int | float] = field(default_factory=dict)
-    prompt_tokens: int = 0  # known once it has ended
+    prompt_tokens: int = 0  # known once it has ended, like the next two
+    answer_tokens: int = 0
+    left_out: int = 0  # earlier turns for which its prompt had no room (shared/prompting.py says which)
     finish_reason: str | None = None  # of a done answer: "stop" (it ended by itself or at a stop string) or "length"
     logprobs: tuple[TokenLogprob, ...] | None = None  # of the answer's tokens but the end token, if they were asked for
     evidence: Evidence | None = None  # of a done answer about pictures

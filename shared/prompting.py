@@ -7,13 +7,14 @@ template sees them, so nobody can end their own turn or speak as the system.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
-from shared.chat import Message, Role
+from shared.chat import ConversationSettings, Generation, GenerationState, Message, Role, Style
 from shared.errors import MessageInvalid
 
 _JOINER = "\u200b"  # zero width space: shown as nothing, and no control token contains it
+_STYLES = {Style.POLITE: "존댓말(해요체)로 답하세요.", Style.CASUAL: "친구에게 말하듯 반말로 답하세요."}
 _ROLE_NAMES = {Role.SYSTEM: "시스템", Role.USER: "사용자", Role.ASSISTANT: "답변"}
 
 
@@ -44,6 +45,22 @@ def defuse(text: str, control_tokens: Iterable[str]) -> str:
         if len(token) > 1:
             text = text.replace(token, token[0] + _JOINER + token[1:])
     return text
+
+
+def system_text(settings: ConversationSettings) -> str:
+    """What the system says first; empty: nothing. The style comes last, because the last word weighs most."""
+    return "\n\n".join(filter(None, (settings.instructions, _STYLES.get(settings.style))))
+
+
+def told(turns: Iterable[Generation]) -> list[Generation]:
+    """Those that a prompt can hold: turns without an answer and failed ones are skipped."""
+    ended = (GenerationState.DONE, GenerationState.STOPPED)
+    return [turn for turn in turns if turn.state in ended and turn.answer.strip()]
+
+
+def leaving_order(turns: Iterable[Generation], pins: Collection[str]) -> list[Generation]:
+    """Who is left out first when the context is full: the oldest, and pinned turns after all others."""
+    return sorted(turns, key=lambda turn: turn.id in pins)  # stable
 
 
 def prompt_ids(messages: Sequence[Message], tokenizer: TokenizerLike, picture_token: str | None = None) -> list[int]:

@@ -47,16 +47,21 @@ from web.auth.throttling import Throttling, TryLimits
 from web.bodies import LargeBodies
 from web.cancellation import Cancellation
 from web.chat.admission import Admission
+from web.chat.asking import Asking
+from web.chat.branches import Branches
 from web.chat.choice import AdapterChoice
+from web.chat.drafts import Drafts
 from web.chat.hub import Hub
 from web.chat.limits import Limits
 from web.chat.line import Lines
 from web.chat.open_streams import OpenStreams
+from web.chat.page import ChatPage
 from web.chat.routes import chat_blueprint
 from web.chat.service import ChatService
 from web.chat.sight import Sight
 from web.chat.stream import StreamTimes
 from web.chat.transcript import Transcripts
+from web.chat.turn_routes import turns_blueprint
 from web.connection import LARGE_BODIES, LightConnection
 from web.developers import developers_blueprint
 from web.errors import register_errors
@@ -139,7 +144,10 @@ def create_app(
     cancellation = Cancellation(store, broker)
     most_chars = settings.web.message_max_chars
     choice = AdapterChoice(store, lane_name, stale_after_s)
-    service = ChatService(store, admission, cancellation, hub, choice, lane=lane_name, most_chars=most_chars)
+    asking = Asking(store, admission, cancellation)
+    drafts = Drafts(choice, lane_name)
+    service = ChatService(store, asking, drafts, cancellation, hub, most_chars=most_chars)
+    branches = Branches(store, service, asking, drafts, most_chars=most_chars)
     api_service = ApiService(store, admission, cancellation, most_chars=settings.web.prompt_max_chars)
     letters = AccountLetters(outbox)
     deletion = AccountDeletion(store, accounts, second_step, cancellation)
@@ -151,6 +159,7 @@ def create_app(
     times = stream_times or StreamTimes()
     open_streams = OpenStreams()
     transcripts = Transcripts(lines)
+    chat_page = ChatPage(service, transcripts, visitors, pictures, sight, choice)
     notices = Notices(store, visitors)
     assets = Assets()
     watch = LaneWatch(
@@ -178,8 +187,9 @@ def create_app(
     app.register_blueprint(security_txt_blueprint(settings.web.security_contact, settings.web.public_url))
     app.register_blueprint(pictures_blueprint(pictures, visitors, large_bodies, most_mib=settings.web.picture_max_mib))
     app.register_blueprint(
-        chat_blueprint(service, transcripts, hub, visitors, times, open_streams, pictures, sight, large_bodies, choice)
+        chat_blueprint(service, chat_page, hub, visitors, times, open_streams, pictures, large_bodies)
     )
+    app.register_blueprint(turns_blueprint(branches, service, chat_page, visitors))
     app.register_blueprint(usage_blueprint(limits, visitors))
     app.register_blueprint(first_text_blueprint(store, visitors))
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))
@@ -249,7 +259,7 @@ def create_app(
             yield
             watching.cancel()
             hub.close()
-            await asyncio.gather(service.close(), api_service.close())
+            await asyncio.gather(asking.close(), api_service.close())
             await gate.close()
             await outbox.close()
             await pictures.close()

@@ -85,6 +85,7 @@ class RunningGeneration:
         self._logprobs: list[TokenLogprob] = list(claimed.logprobs or ()) if self._continues else []
         self._has_new_token = asyncio.Event()
         self._prompt_tokens = 0
+        self._left_out = 0  # earlier turns for which there was no room
         self.proven = asyncio.Event()  # its first token is there, or it is over
         self._metrics = AnswerMetrics(model.name, claimed)
         text = claimed.answer if self._continues else ""
@@ -188,6 +189,7 @@ class RunningGeneration:
         prompt = await self._prompt(prompts, turns)
         self._prompt_tokens = len(prompt)
         await asyncio.to_thread(self._restore_text)
+        self._stream.hold_back(len(self._detokenizer.text))
         asked, vocabulary = claimed.sampling, model.vocabulary
         if asked.logprobs is not None:
             await asyncio.to_thread(vocabulary.open)
@@ -205,7 +207,7 @@ class RunningGeneration:
             else sampling.temperature,  # what is seen is no matter of chance
             top_p=sampling.top_p,
             top_k=sampling.top_k,
-            max_new_tokens=sampling.max_new_tokens,
+            max_new_tokens=sampling.max_new_tokens + (claimed.continued if self._continues else 0),
             frequency_penalty=asked.frequency_penalty,
             presence_penalty=asked.presence_penalty,
             logprobs=asked.logprobs,
@@ -219,6 +221,7 @@ class RunningGeneration:
     async def _prompt(self, prompts: Prompts, turns: Sequence[Generation]) -> tuple[int, ...]:
         """Its token ids, and the pictures in it are ready. Raises PictureGone, and what `Prompts.of` raises."""
         draft = await asyncio.to_thread(prompts.of, self.claimed, turns)
+        self._left_out = draft.left_out
         eyes = self._model.eyes
         if eyes is None or not draft.pictures:
             return draft.token_ids
@@ -226,7 +229,9 @@ class RunningGeneration:
         described = {each.ref.sha256: len(each.looked.notes.token_ids) for each in shown}
         if any(described.values()):  # now that this is known, fewer turns may fit
             draft = await asyncio.to_thread(prompts.of, self.claimed, turns, described)
-        self._shown = shown[len(shown) - len(draft.pictures) :]
+            self._left_out = draft.left_out
+        looked_at = {each.ref: each for each in shown}
+        self._shown = [looked_at[picture] for picture in draft.pictures]
         return draft.shown(eyes.facts, [each.looked for each in self._shown])
 
     def _obey_early_calls(self) -> None:
@@ -333,6 +338,7 @@ class RunningGeneration:
                 ending.finish_reason,
                 told,
                 evidence,
+                self._left_out,
             )
         )
         if is_written:

@@ -7,13 +7,13 @@ has vectors and the tokens that describe it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jinja2
 
-from shared.chat import Generation, GenerationState, Message, PictureRef, Role
+from shared.chat import Generation, Message, PictureRef, Role
 from shared.errors import PicturesUnsupported, PromptRefused, PromptTooLong
-from shared.prompting import TokenizerLike, prompt_ids
+from shared.prompting import TokenizerLike, leaving_order, prompt_ids, told
 from workers.engine.base import Looked
 from workers.engine.facts import PictureFacts
 from workers.pictures import Eyes
@@ -27,6 +27,7 @@ class Draft:
 
     token_ids: tuple[int, ...]
     pictures: tuple[PictureRef, ...] = ()  # in the order of their placeholders
+    left_out: int = 0  # turns for which there was no room
 
     def shown(self, facts: PictureFacts, looked: Sequence[Looked]) -> tuple[int, ...]:
         """What a request has as its prompt. `looked`: at its pictures, in their order."""
@@ -61,24 +62,25 @@ class Prompts:
         described = described or {}
         given = claimed.prompt
         if given is None:
-            return self._of_turns(turns, Message(Role.USER, claimed.question, claimed.pictures), described)
+            return self._of_turns(turns, claimed, described)
         draft = Draft(tuple(self._tokenizer.encode(given))) if isinstance(given, str) else self._of_messages(given)
         self._require_fit(draft, described)
         return draft
 
-    def _of_turns(self, turns: Sequence[Generation], question: Message, described: Mapping[str, int]) -> Draft:
-        """Earlier turns, oldest first, then the question. When they do not fit, the oldest turns are left out; turns
-        without an answer and failed ones are skipped."""
-        pairs = [
-            (Message(Role.USER, turn.question, turn.pictures), Message(Role.ASSISTANT, turn.answer))
-            for turn in turns
-            if turn.state in (GenerationState.DONE, GenerationState.STOPPED) and turn.answer.strip()
-        ]
+    def _of_turns(self, turns: Sequence[Generation], claimed: Generation, described: Mapping[str, int]) -> Draft:
+        """What the system says, earlier turns, then the question; without the first in `leaving_order` that do not
+        fit."""
+        before = told(turns)
+        leaving = leaving_order(before, claimed.pins)
+        question = Message(Role.USER, claimed.question, claimed.pictures)
 
         def without(dropped: int) -> Draft:
-            return self._of_messages([*(message for pair in pairs[dropped:] for message in pair), question])
+            gone = {turn.id for turn in leaving[:dropped]}
+            kept = [message for turn in before if turn.id not in gone for message in _said(turn)]
+            draft = self._of_conversation(claimed.system, [*kept, question])
+            return replace(draft, left_out=len(gone))
 
-        fewest, most = 0, len(pairs)  # dropped turns; more dropped is never longer
+        fewest, most = 0, len(before)  # dropped turns; more dropped is never longer
         while fewest < most:
             middle = (fewest + most) // 2
             if self._length(without(middle), described) <= self._limit:
@@ -88,6 +90,16 @@ class Prompts:
         draft = without(fewest)
         self._require_fit(draft, described)
         return draft
+
+    def _of_conversation(self, system: str, messages: list[Message]) -> Draft:
+        """A template that knows no system gets its words at the head of the first question."""
+        if not system:
+            return self._of_messages(messages)
+        try:
+            return self._of_messages([Message(Role.SYSTEM, system), *messages])
+        except PromptRefused:
+            first, *rest = messages
+            return self._of_messages([replace(first, content=f"{system}\n\n{first.content}"), *rest])
 
     def _of_messages(self, messages: Sequence[Message]) -> Draft:
         pictures = tuple(picture for message in messages for picture in message.pictures)
@@ -111,3 +123,7 @@ class Prompts:
     def _require_fit(self, draft: Draft, described: Mapping[str, int]) -> None:
         if (length := self._length(draft, described)) > self._limit:
             raise PromptTooLong(tokens=length, limit=self._limit)
+
+
+def _said(turn: Generation) -> tuple[Message, Message]:
+    return Message(Role.USER, turn.question, turn.pictures), Message(Role.ASSISTANT, turn.answer)

@@ -28,7 +28,7 @@ _LONGEST_S = 0.1  # ten pieces a second still flow
 
 
 class AnswerStream:
-    """One answer on its way out. `text` only grows."""
+    """One answer on its way out. Once there is new text, `text` only grows."""
 
     def __init__(
         self,
@@ -58,6 +58,11 @@ class AnswerStream:
             self.text += text
             self._publisher.wake(at_once=not self._is_begun)
             self._is_begun = True
+
+    def hold_back(self, length: int) -> None:
+        """The text beyond may still change, for the answer goes on after its end: it is sent again."""
+        self.text = self.text[:length]
+        self._sent = {node_id: min(sent, length) for node_id, sent in self._sent.items()}
 
     def watch(self, node_id: str, offset: int) -> None:
         """This node has `offset` code points of this attempt and wants the rest, now and from now on."""

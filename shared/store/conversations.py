@@ -5,7 +5,10 @@ Every call takes the owner's id: a foreign conversation and an unknown one look 
 
 from __future__ import annotations
 
-from shared.chat import Conversation
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from shared.chat import Conversation, ConversationSettings, Style
 from shared.store.connection import Collection, Document, translated
 from shared.store.times import moment, now
 
@@ -19,7 +22,15 @@ class Conversations:
         await self._conversations.create_index("user_id")
 
     @translated
-    async def create(self, conversation_id: str, user_id: str, title: str, leaf_id: str, adapter: str = "") -> None:
+    async def create(
+        self,
+        conversation_id: str,
+        user_id: str,
+        title: str,
+        leaf_id: str,
+        adapter: str = "",
+        settings: ConversationSettings | None = None,
+    ) -> None:
         """Does nothing if it exists (the same first message sent twice)."""
         created_at = now()
         await self._conversations.update_one(
@@ -30,6 +41,7 @@ class Conversations:
                     "title": title,
                     "leaf_id": leaf_id,
                     "adapter": adapter,
+                    "settings": asdict(settings or ConversationSettings()),
                     "created_at": created_at,
                     "updated_at": created_at,
                 }
@@ -49,19 +61,31 @@ class Conversations:
         return [_conversation(document) async for document in cursor]
 
     @translated
-    async def move_leaf(self, conversation_id: str, user_id: str, expected: str | None, leaf_id: str) -> bool:
-        """Point at a new leaf if the leaf is still `expected`; False if someone else was quicker."""
+    async def move_leaf(
+        self, conversation_id: str, user_id: str, expected: str | None, leaf_id: str, *, is_use: bool = True
+    ) -> bool:
+        """Point at a new leaf if the leaf is still `expected`; False if someone else was quicker. Looking at another
+        branch is no use of it: it keeps its place in the list."""
+        update: Document = {"leaf_id": leaf_id} | ({"updated_at": now()} if is_use else {})
         result = await self._conversations.update_one(
-            {"_id": conversation_id, "user_id": user_id, "leaf_id": expected},
-            {"$set": {"leaf_id": leaf_id, "updated_at": now()}},
+            {"_id": conversation_id, "user_id": user_id, "leaf_id": expected}, {"$set": update}
         )
         return result.matched_count == 1
 
     @translated
-    async def choose(self, conversation_id: str, user_id: str, adapter: str) -> None:
-        """The name of the adapter for its next questions, or ""."""
+    async def pin(self, conversation_id: str, user_id: str, turn_ids: Sequence[str]) -> None:
+        """Keep these turns in the prompt of what is asked from now on. Whole: the embedded store adds to no list that
+        is not there yet."""
         await self._conversations.update_one(
-            {"_id": conversation_id, "user_id": user_id}, {"$set": {"adapter": adapter}}
+            {"_id": conversation_id, "user_id": user_id}, {"$set": {"pins": list(turn_ids)}}
+        )
+
+    @translated
+    async def choose(self, conversation_id: str, user_id: str, adapter: str, settings: ConversationSettings) -> None:
+        """For its next questions: the name of an adapter, or "", and the settings."""
+        await self._conversations.update_one(
+            {"_id": conversation_id, "user_id": user_id},
+            {"$set": {"adapter": adapter, "settings": asdict(settings)}},
         )
 
     @translated
@@ -86,4 +110,10 @@ def _conversation(document: Document) -> Conversation:
         created_at=moment(document["created_at"]),
         updated_at=moment(document["updated_at"]),
         adapter=document.get("adapter", ""),
+        settings=_settings(document.get("settings", {})),
+        pins=tuple(document.get("pins", ())),
     )
+
+
+def _settings(document: Document) -> ConversationSettings:
+    return ConversationSettings(**{**document, "style": Style(document.get("style", Style.AS_IS))})

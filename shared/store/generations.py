@@ -75,6 +75,7 @@ class Generations:
         document["origin"] = str(generation.origin)
         document["prompt"] = prompt_in_store(generation.prompt, generation.pictures)
         document["pictures"] = list(document["pictures"])
+        document["pins"] = list(generation.pins)
         document["picture_ids"] = [picture.id for picture in generation.pictures]  # by which pictures are looked for
         document["created_at"] = generation.created_at.timestamp()
         document["permit_at"] = now()
@@ -267,6 +268,7 @@ class Generations:
         finish_reason: str | None = None,
         logprobs: Sequence[TokenLogprob] | None = None,
         evidence: Evidence | None = None,
+        left_out: int = 0,
     ) -> bool:
         """Write the end. False if another attempt owns the generation now."""
         update: dict[str, Any] = {
@@ -274,6 +276,8 @@ class Generations:
             "token_ids": list(token_ids),
             "answer": answer,
             "prompt_tokens": prompt_tokens,
+            "answer_tokens": len(token_ids),
+            "left_out": left_out,
             "finish_reason": finish_reason,
             "finished_at": now(),
             **logprobs_in_store(logprobs),
@@ -377,6 +381,7 @@ def _generation(document: Document) -> Generation:
     if document.get("evidence") is not None:
         values["evidence"] = Evidence.model_validate(document["evidence"])
     values["token_ids"] = tuple(document.get("token_ids", ()))
+    values["pins"] = tuple(document.get("pins", ()))
     values["listeners"] = tuple(document["listeners"])
     if document.get("logprobs") is not None:
         values["logprobs"] = logprobs_from_store(document["logprobs"])

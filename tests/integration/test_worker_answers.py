@@ -10,9 +10,11 @@ import pytest
 
 from shared import recovery
 from shared.chat import Generation, GenerationState, SamplingParams
+from shared.messages import GenerateReply
 from tests.factories import generation
-from tests.tiny_models import tiny_tokenizer
-from tests.worker_house import DRAWN, GREEDY, LANE, NODE, House
+from tests.tiny_models import CONTEXT_LENGTH, tiny_tokenizer
+from tests.worker_house import DRAWN, GREEDY, LANE, NODE, House, expected_text
+from web.chat.continuing import can_go_on, continued, is_full
 from workers.detokenizer import Detokenizer
 
 LIST = '{"type":"array","items":{"enum":["가","나"]},"minItems":2,"maxItems":4}'
@@ -70,6 +72,44 @@ async def test_an_answer_ends_before_a_stop_string_on_any_worker(house: House, s
         continued = await _continued(house, stopped, cut)
         assert (continued.answer, continued.finish_reason) == (expected, "stop")
         assert continued.token_ids == stopped.token_ids
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, DRAWN], ids=["greedy", "drawn"])
+async def test_an_answer_that_was_cut_goes_on_as_if_it_had_not_been(house: House, sampling: SamplingParams) -> None:
+    whole = await _answered(house, sampling)
+    async with house.worker():
+        short = await house.ask(sampling=replace(sampling, max_new_tokens=13), seed=whole.seed)
+        assert await house.node.final(short) == "done"
+        for _ in range(2):
+            longer = replace(continued(await house.get(short)), lane=LANE, listeners=(NODE,), tag=1.0)
+            house.node.texts[longer.id] = longer.answer  # as the page that shows it has it
+            await house.store.generations.add(longer)
+            await house.broker.publish_permit(LANE, GenerateReply(generation_id=longer.id))
+            assert await house.node.final(longer) == "done"
+            short = longer
+    found = await house.get(short)
+
+    assert found.token_ids == whole.token_ids[:39]
+    assert (found.continued, found.finish_reason, found.answer_tokens) == (26, "length", 39)
+    assert found.answer == expected_text(found.token_ids)
+    assert house.node.texts[found.id] == found.answer
+
+
+async def test_an_answer_goes_on_until_the_context_is_full_and_then_says_so(house: House) -> None:
+    sampling = replace(GREEDY, max_new_tokens=250)
+    async with house.worker():
+        asked = await house.ask("가" * 100, sampling=sampling)
+        assert await house.node.final(asked) == "done"
+        while can_go_on(await house.get(asked)):
+            asked = replace(continued(await house.get(asked)), lane=LANE, listeners=(NODE,), tag=1.0)
+            house.node.texts[asked.id] = asked.answer
+            await house.store.generations.add(asked)
+            await house.broker.publish_permit(LANE, GenerateReply(generation_id=asked.id))
+            assert await house.node.final(asked) == "done"
+    found = await house.get(asked)
+
+    assert is_full(found)
+    assert found.prompt_tokens + found.answer_tokens == CONTEXT_LENGTH
 
 
 async def test_penalties_change_an_answer_and_another_worker_continues_it(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.chat import Generation, GenerationState
+from web.chat.continuing import is_full
 from web.chat.line import Place
 from web.chat.live import LiveAnswer
 from web.words import Words
@@ -40,4 +41,6 @@ def note_of_final(generation: Generation, words: Words) -> str:
         return words.explain_code(generation.error_code, generation.error_facts)
     if generation.state is GenerationState.STOPPED:
         return words("note.stopped" if generation.answer else "note.stopped_early")
+    if generation.finish_reason == "length":
+        return words("note.full" if is_full(generation) else "note.cut")
     return ""

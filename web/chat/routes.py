@@ -2,79 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from quart import Blueprint, Response, current_app, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
-from shared.chat import Generation, PictureRef, User
-from shared.errors import Busy, InputError, LimitReached, NunmalError, PicturesUnsupported, QueueFull, TooBusy
+from shared.chat import Generation
+from shared.errors import Busy, InputError, LimitReached, PicturesUnsupported, QueueFull, TooBusy
 from shared.evidence import Evidence
-from shared.ids import new_id
 from web.bodies import LargeBodies
-from web.chat.choice import AdapterChoice
+from web.chat.asking import Chosen
 from web.chat.evidence import pictures_of, view_of_evidence
 from web.chat.hub import Hub
 from web.chat.open_streams import OpenStreams
-from web.chat.service import ChatService, OpenConversation
-from web.chat.sight import Sight
+from web.chat.page import ChatPage, Typed
+from web.chat.quoting import quote
+from web.chat.service import ChatService
+from web.chat.settings_form import posted_fields, settings_from
 from web.chat.stream import StreamTimes, answer_events, parse_position
-from web.chat.titles import MOST_TITLE_CHARACTERS
-from web.chat.transcript import Transcripts
-from web.errors import page_after
 from web.forms import query_value
-from web.pictures.service import MOST_ALT_CHARACTERS, MOST_PER_MESSAGE, PictureService
-from web.pictures.views import view_of
+from web.pictures.service import PictureService
 from web.visitor import Visitors
 
 
 def chat_blueprint(
     service: ChatService,
-    transcripts: Transcripts,
+    chat_page: ChatPage,
     hub: Hub,
     visitors: Visitors,
     times: StreamTimes,
     open_streams: OpenStreams,
     pictures: PictureService,
-    sight: Sight,
     large_bodies: LargeBodies,
-    choice: AdapterChoice,
 ) -> Blueprint:
     blueprint = Blueprint("chat", __name__, url_prefix="/chat")
-
-    async def page(
-        user: User,
-        opened: OpenConversation | None,
-        draft: str = "",
-        error: NunmalError | None = None,
-        draft_pictures: Sequence[PictureRef] = (),
-        chosen: str | None = None,
-    ) -> Response:
-        """The chat page; after a refused message with what was typed and uploaded, and a sentence beside the field."""
-        words = visitors.current().words
-        turns = await transcripts.of(opened.turns, words) if opened else []
-        if chosen is None:
-            chosen = opened.conversation.adapter if opened else ""
-        offered = [adapter.name for adapter in await choice.offered()]
-        body = await render_template(
-            "chat.html",
-            adapters=offered if not chosen or chosen in offered else [*offered, chosen],
-            adapter=chosen,
-            conversation=opened.conversation if opened else None,
-            conversations=await service.list(user),
-            turns=turns,
-            is_busy=bool(turns and not turns[-1].is_over),
-            generation_id=new_id(),
-            draft=draft,
-            draft_pictures=[view_of(picture) for picture in draft_pictures],
-            pictures=bool(await sight.is_there()),
-            most_pictures=MOST_PER_MESSAGE,
-            most_picture_mib=pictures.most_mib,
-            most_alt_characters=MOST_ALT_CHARACTERS,
-            error=words.explain(error) if error else "",
-            most_title_characters=MOST_TITLE_CHARACTERS,
-        )
-        return page_after(body, error)
 
     async def ask(conversation_id: str | None) -> ResponseReturnValue:
         user = visitors.require_user()
@@ -82,24 +41,27 @@ def chat_blueprint(
             form = await visitors.checked_form(is_long=True, has_files=True)
             opened = await service.open(user, conversation_id) if conversation_id else None
             message, named, files = form["message"], form.every("picture"), form.files("pictures")
+            before, fields = Chosen.of(opened.conversation if opened else None), posted_fields(form)
             try:
+                chosen = Chosen(
+                    form.get("adapter", before.adapter), settings_from(fields) if fields else before.settings
+                )
                 pictures.require_few(len(named) + len(files))
                 named += [picture.id for picture in await pictures.upload(user.id, files)]
                 alts = {each: form[f"alt.{each}"] for each in named if f"alt.{each}" in form}
                 shown = await pictures.taken(user.id, named, alts)
                 if shown and not message.strip():
                     message = visitors.current().words("chat.picture_question")
-                generation = await service.ask(
-                    user, conversation_id, form["generation_id"], message, shown, form.get("adapter")
-                )
+                generation = await service.ask(user, conversation_id, form["generation_id"], message, shown, chosen)
             except (InputError, Busy, LimitReached, QueueFull, PicturesUnsupported, TooBusy) as error:
                 kept = await pictures.kept(user.id, named)
-                return await page(user, opened, form["message"], error, kept, form.get("adapter"))
+                typed = Typed(form["message"], kept, form.get("adapter"), fields)
+                return await chat_page.response(user, opened, typed, error)
         return redirect(f"/chat/{generation.conversation_id}", 303)
 
     @blueprint.get("")
     async def new() -> ResponseReturnValue:
-        return await page(visitors.require_user(), None)
+        return await chat_page.response(visitors.require_user(), None)
 
     @blueprint.post("")
     async def ask_first() -> ResponseReturnValue:
@@ -115,7 +77,9 @@ def chat_blueprint(
     @blueprint.get("/<conversation_id>")
     async def conversation(conversation_id: str) -> ResponseReturnValue:
         user = visitors.require_user()
-        return await page(user, await service.open(user, conversation_id))
+        opened = await service.open(user, conversation_id)
+        quoted = query_value(request, "quote")
+        return await chat_page.response(user, opened, Typed(quote(opened.turn(quoted).answer) if quoted else ""))
 
     @blueprint.post("/<conversation_id>")
     async def ask_next(conversation_id: str) -> ResponseReturnValue:

@@ -19,6 +19,7 @@ from shared.errors import StoreUnavailable
 from shared.evidence import Evidence
 from shared.metrics import STREAMS_OPEN
 from shared.telemetry import fields
+from web.chat.continuing import can_go_on
 from web.chat.hub import Hub
 from web.chat.live import Cursor, LiveAnswer
 from web.chat.notes import note_of_live
@@ -133,7 +134,9 @@ async def _evidence(turn: Generation, draw: DrawEvidence | None) -> str | None:
 
 
 async def _done(answer: LiveAnswer, note: str) -> str:
-    data = {"state": str(answer.shown_state), "html": await answer.final_html(), "note": note}
+    data: dict[str, object] = {"state": str(answer.shown_state), "html": await answer.final_html(), "note": note}
+    if answer.generation is not None and can_go_on(answer.generation):
+        data["can_go_on"] = True
     return _event("done", data, f"{answer.attempt}.{len(answer.text)}")
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from markupsafe import Markup
 
 from shared.chat import Generation, GenerationState
+from shared.prompting import leaving_order, told
 from web.chat.blocks import Block, finished_blocks
+from web.chat.continuing import can_go_on
 from web.chat.evidence import EvidenceView, NumberedPictures, pictures_of, view_of_evidence
 from web.chat.line import Lines
 from web.chat.markdown import LONG, render
 from web.chat.notes import note_of_final, note_of_waiting
+from web.chat.service import OpenConversation
 from web.pictures.views import PictureView, view_of
 from web.words import Words
 
@@ -36,6 +41,13 @@ class TurnView:
     asked_at: datetime
     lane: str
     adapter: str | None
+    is_cut: bool  # and can go on
+    is_pinned: bool = False
+    number: int = 1  # among those that follow the same turn
+    of: int = 1
+    before: str = ""  # the sibling before it
+    after: str = ""
+    is_left_out: bool = False  # the last prompt had no room for it
 
     @property
     def is_over(self) -> bool:
@@ -54,6 +66,21 @@ class Transcripts:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
 
+    async def of_branch(self, opened: OpenConversation, words: Words) -> list[TurnView]:
+        """The visible branch, with what is beside each turn."""
+        turns = opened.turns
+        gone = left_out(turns)
+        views = await self.of(turns, words)
+        return [
+            replace(
+                view,
+                is_pinned=view.id in opened.conversation.pins,
+                is_left_out=view.id in gone,
+                **_among(view.id, opened.tree.siblings(turn)),
+            )
+            for view, turn in zip(views, turns, strict=True)
+        ]
+
     async def of(self, turns: list[Generation], words: Words) -> list[TurnView]:
         notes = [await self._note(turn, words) for turn in turns]
         if sum(len(turn.answer) for turn in turns) > LONG:
@@ -66,6 +93,25 @@ class Transcripts:
         if turn.state is GenerationState.RUNNING:
             return ""
         return note_of_waiting(turn.attempt, await self._lines.place(turn), words)
+
+
+def left_out(turns: Sequence[Generation]) -> set[str]:
+    """Which of these turns of a branch the last ended answer was written without, for want of room."""
+    last = max((place for place, turn in enumerate(turns) if turn.prompt_tokens), default=0)
+    if not turns:
+        return set()
+    order = leaving_order(told(turns[:last]), turns[last].pins)
+    return {turn.id for turn in order[: turns[last].left_out]}
+
+
+def _among(turn_id: str, siblings: Sequence[str]) -> dict[str, Any]:
+    place = siblings.index(turn_id)
+    return {
+        "number": place + 1,
+        "of": len(siblings),
+        "before": siblings[place - 1] if place else "",
+        "after": siblings[place + 1] if place + 1 < len(siblings) else "",
+    }
 
 
 def _views(turns: list[Generation], notes: list[str]) -> list[TurnView]:
@@ -92,4 +138,5 @@ def _view(turn: Generation, note: str, pictures: NumberedPictures) -> TurnView:
         asked_at=turn.created_at,
         lane=turn.lane,
         adapter=turn.adapter,
+        is_cut=can_go_on(turn),
     )

@@ -71,6 +71,39 @@ def test_the_oldest_turns_go_first_when_the_context_is_full() -> None:
     )
 
 
+def test_pinned_turns_stay_longest_and_what_was_left_out_is_counted() -> None:
+    turns = [turn(f"질문{number}", "가 나 다") for number in range(6)]
+    asked = generation(question="끝", pins=(turns[0].id, turns[1].id))
+    made = Prompts(Words(), 24, 100, None).of(asked, turns)
+
+    assert " ".join(map(str, made.token_ids)) == (
+        "user 질문0 assistant 가 나 다 user 질문1 assistant 가 나 다 user 질문5 assistant 가 나 다 user 끝"
+    )
+    assert made.left_out == 3
+    assert Prompts(Words(), 9, 100, None).of(asked, turns).left_out == 5  # and then the oldest pin goes first
+
+
+def test_what_the_system_says_stands_first_and_stays() -> None:
+    turns = [turn(f"질문{number}", "가 나 다") for number in range(6)]
+    made = Prompts(Words(), 24, 100, None).of(generation(question="끝", system="짧게 답하세요"), turns)
+
+    assert " ".join(map(str, made.token_ids)) == (
+        "system 짧게 답하세요 user 질문4 assistant 가 나 다 user 질문5 assistant 가 나 다 user 끝"
+    )
+
+
+def test_a_template_without_a_system_is_told_in_the_first_question() -> None:
+    class NoSystem(Words):
+        def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> dict[str, list[str]]:
+            if conversation[0]["role"] == "system":
+                raise jinja2.TemplateError("no system")
+            return super().apply_chat_template(conversation)
+
+    made = Prompts(NoSystem(), 1000, 10, None).of(generation(question="둘", system="짧게"), [turn("하나", "첫째")])
+
+    assert " ".join(map(str, made.token_ids)) == "user 짧게 하나 assistant 첫째 user 둘"
+
+
 def test_a_question_that_does_not_fit_alone_is_refused_with_its_length() -> None:
     with pytest.raises(PromptTooLong) as caught:
         words([turn("하나", "첫째")], "가 " * 50, context_length=40, max_new_tokens=100)

@@ -131,7 +131,7 @@ export class ChosenPictures extends HTMLElement {
   }
 
   #notify(sentence) {
-    this.dispatchEvent(new CustomEvent("picture-notice", { bubbles: true, detail: sentence }));
+    this.dispatchEvent(new CustomEvent("composer-notice", { bubbles: true, detail: sentence }));
   }
 }
 

@@ -20,12 +20,13 @@ export class ChatComposer extends HTMLElement {
       event.preventDefault();
       this.#enter.sendWhenSettled();
     }, { signal });
-    this.addEventListener("picture-notice", (event) => this.#say(event.detail), { signal });
+    this.addEventListener("composer-notice", (event) => this.#say(event.detail), { signal });
     this.querySelector("#stop").addEventListener("submit", (event) => this.#stop(event), { signal });
-    document.addEventListener("answer-state", (event) => this.#showState(event.detail), { signal });
+    document.addEventListener("answer-state", () => this.#showState(), { signal });
     document.addEventListener("click", (event) => this.#fillExample(event), { signal });
     window.addEventListener("popstate", () => location.reload(), { signal });
     this.#grow();
+    if (document.querySelector("[role=log]")) this.#showState(); // an answer may have ended before this was here
   }
 
   disconnectedCallback() {
@@ -76,12 +77,12 @@ export class ChatComposer extends HTMLElement {
     this.#form.setAttribute("aria-busy", String(isSending));
   }
 
-  #showState({ isOver }) {
+  #showState() {
+    const isOver = !document.querySelector("[role=log] .answer:is([data-state=queued], [data-state=running])");
     const [send, stop] = [this.querySelector("[data-send]"), this.querySelector("[data-stop]")];
     const hadFocus = document.activeElement === send || document.activeElement === stop;
     send.hidden = !isOver;
     stop.hidden = isOver;
-    if (isOver) this.#say("");
     if (hadFocus) this.#field.focus();
   }
 

@@ -70,9 +70,10 @@ export class ChatStream extends HTMLElement {
     keepUp();
   }
 
-  #onDone({ state, html, note }) {
+  #onDone({ state, html, note, can_go_on: canGoOn = false }) {
     this.#close();
     this.#answer.end(state, html);
+    this.querySelector(".answer").toggleAttribute("data-cut", canGoOn);
     const line = this.#note(note);
     this.append(line); // while waiting the line stands above the answer, afterwards below it
     this.#tell(true);
@@ -92,6 +93,6 @@ export class ChatStream extends HTMLElement {
     const sentence = status?.dataset[this.#answer.state] ?? "";
     if (status && status.textContent !== sentence) status.textContent = sentence;
     this.closest("[role=log]")?.setAttribute("aria-busy", String(!isOver));
-    this.dispatchEvent(new CustomEvent("answer-state", { bubbles: true, detail: { isOver } }));
+    this.dispatchEvent(new CustomEvent("answer-state", { bubbles: true }));
   }
 }

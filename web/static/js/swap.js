@@ -3,8 +3,9 @@ import { localTimes } from "./times.js";
 import { scrollToEnd } from "./follow.js";
 
 // Resolves to {ok, url, page} whatever the status; rejects with TypeError if the network fails.
-export async function post(form) {
-  const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+export async function post(form, submitter = null) {
+  const action = submitter?.hasAttribute("formaction") ? submitter.formAction : form.action;
+  const response = await fetch(action, { method: "POST", body: new URLSearchParams(new FormData(form, submitter)) });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   return { ok: response.ok, url: response.url, page };
 }
@@ -13,8 +14,9 @@ export function sentenceOf(page) {
   return page.querySelector("[data-sentence]")?.textContent.trim() ?? "";
 }
 
-// Every part keeps its element; only what is inside changes, so the field and its focus stay.
-export function swapPage({ url, page }) {
+// Every part keeps its element; only what is inside changes, so the field and its focus stay. Goes to the end unless it
+// is to `stay`.
+export function swapPage({ url, page }, { stay = false } = {}) {
   for (const part of document.querySelectorAll("[data-swap]")) {
     const fresh = page.querySelector(`[data-swap="${part.dataset.swap}"]`);
     if (fresh) part.replaceChildren(...document.importNode(fresh, true).childNodes);
@@ -24,7 +26,7 @@ export function swapPage({ url, page }) {
     if (action) document.getElementById(id).setAttribute("action", action);
   }
   document.title = page.title;
-  if (url !== location.href) history.pushState(null, "", url);
+  if (url !== location.href.split("#")[0]) history.pushState(null, "", url);
   localTimes(document.getElementById("main"));
-  scrollToEnd();
+  if (!stay) scrollToEnd();
 }

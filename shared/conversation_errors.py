@@ -1,0 +1,35 @@
+"""What a conversation refuses: branches of the tree in shared/errors.py."""
+
+from __future__ import annotations
+
+from shared.errors import InputError
+
+
+class NothingToContinue(InputError):
+    """This answer is whole, or not there."""
+
+    code = "nothing_to_continue"
+
+
+class TooManyPins(InputError):
+    """Facts: limit (turns of one conversation)."""
+
+    code = "too_many_pins"
+
+
+class SettingInvalid(InputError):
+    """A number of a conversation's settings that is none, or outside its range."""
+
+    code = "setting_invalid"
+
+
+class InstructionsTooLong(InputError):
+    """Facts: length, limit (characters)."""
+
+    code = "instructions_too_long"
+
+
+class TooManyHeld(InputError):
+    """Facts: limit (questions that wait for the answer before them)."""
+
+    code = "too_many_held"
