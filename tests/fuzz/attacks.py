@@ -30,6 +30,7 @@ FORMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("/chat/{id}/rename", ("title",)),
     ("/chat/{id}/stop", ()),
     ("/chat/new", ()),
+    ("/chat/{id}/settings/reset", ()),
     ("/chat/{id}/turns/{id}/edit", ("message",)),
     ("/chat/{id}/turns/{id}/regenerate", ()),
     ("/chat/{id}/turns/{id}/continue", ()),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from quart import Response, render_template
 
 from shared.chat import PictureRef, User
+from shared.conversation_errors import InstructionsTooLong, SettingInvalid
 from shared.errors import NunmalError
 from shared.ids import new_id
 from web.chat.choice import AdapterChoice
@@ -81,6 +82,7 @@ class ChatPage:
             most_picture_mib=self._pictures.most_mib,
             most_alt_characters=MOST_ALT_CHARACTERS,
             settings=settings,
+            open_settings=isinstance(error, SettingInvalid | InstructionsTooLong),
             most_instruction_characters=MOST_INSTRUCTION_CHARACTERS,
             error=words.explain(error) if error else "",
             most_title_characters=MOST_TITLE_CHARACTERS,

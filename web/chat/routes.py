@@ -99,6 +99,13 @@ def chat_blueprint(
         await service.rename(user, conversation_id, form["title"])
         return redirect(f"/chat/{conversation_id}", 303)
 
+    @blueprint.post("/<conversation_id>/settings/reset")
+    async def reset_settings(conversation_id: str) -> ResponseReturnValue:
+        user = visitors.require_user()
+        await visitors.checked_form()
+        await service.reset_settings(user, conversation_id)
+        return redirect(f"/chat/{conversation_id}", 303)
+
     @blueprint.get("/<conversation_id>/delete")
     async def confirm_delete(conversation_id: str) -> ResponseReturnValue:
         opened = await service.open(visitors.require_user(), conversation_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.chat import Conversation, Generation, PictureRef, User
+from shared.chat import Conversation, ConversationSettings, Generation, PictureRef, User
 from shared.errors import MessageInvalid, NotFound
 from shared.ids import is_id, new_id
 from shared.store import Store
@@ -119,6 +119,11 @@ class ChatService:
         await self._get(user, conversation_id)
         if title:
             await self._store.conversations.rename(conversation_id, user.id, title)
+
+    async def reset_settings(self, user: User, conversation_id: str) -> None:
+        """Its next questions are answered with the defaults, and no adapter. Raises NotFound."""
+        await self._get(user, conversation_id)
+        await self._store.conversations.choose(conversation_id, user.id, "", ConversationSettings())
 
     async def delete(self, user: User, conversation_id: str) -> None:
         """Stop what runs, then forget the conversation and its turns. Raises NotFound."""

@@ -23,7 +23,7 @@ export class ChatComposer extends HTMLElement {
     this.addEventListener("composer-notice", (event) => this.#say(event.detail), { signal });
     this.querySelector("#stop").addEventListener("submit", (event) => this.#stop(event), { signal });
     document.addEventListener("answer-state", () => this.#showState(), { signal });
-    document.addEventListener("click", (event) => this.#fillExample(event), { signal });
+    document.addEventListener("click", (event) => this.#fill(event), { signal });
     window.addEventListener("popstate", () => location.reload(), { signal });
     this.#grow();
     if (document.querySelector("[role=log]")) this.#showState(); // an answer may have ended before this was here
@@ -93,7 +93,12 @@ export class ChatComposer extends HTMLElement {
     this.#field.toggleAttribute("aria-invalid", Boolean(sentence));
   }
 
-  #fillExample(event) {
+  #fill(event) {
+    if (event.target.closest?.("[data-defaults]")) {
+      event.preventDefault(); // they hold from the next question on, like everything there
+      for (const field of this.querySelectorAll(".settings [name]")) field.value = "";
+      return;
+    }
     const example = event.target.closest?.("[data-example]");
     if (!example) return;
     this.#field.value = example.textContent;
