@@ -26,8 +26,10 @@ class AccountRole(StrEnum):
 
 
 class GenerationState(StrEnum):
-    """queued -> running -> done | stopped | failed. A worker's death leads back from running to running."""
+    """queued -> running -> done | stopped | failed. A worker's death leads back from running to running. What was asked
+    before the answer before it had ended is held until then, and is in no line."""
 
+    HELD = "held"
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
@@ -40,6 +42,8 @@ class GenerationState(StrEnum):
 
     def shown(self, attempt: int) -> GenerationState:
         """What people see: `queued` means never begun; an answer that waits for another worker reads as running."""
+        if self is GenerationState.HELD:
+            return GenerationState.QUEUED
         return GenerationState.RUNNING if self is GenerationState.QUEUED and attempt > 0 else self
 
 

@@ -33,3 +33,9 @@ class TooManyHeld(InputError):
     """Facts: limit (questions that wait for the answer before them)."""
 
     code = "too_many_held"
+
+
+class AlreadyAsked(InputError):
+    """A question that is held no more cannot be taken back; it can be stopped."""
+
+    code = "already_asked"

@@ -51,6 +51,7 @@ from web.chat.asking import Asking
 from web.chat.branches import Branches
 from web.chat.choice import AdapterChoice
 from web.chat.drafts import Drafts
+from web.chat.held import HeldQuestions
 from web.chat.hub import Hub
 from web.chat.limits import Limits
 from web.chat.line import Lines
@@ -157,6 +158,7 @@ def create_app(
     pictures = PictureService(store, settings.web, sight.require)
     large_bodies = LargeBodies(functools.partial(_most_body_bytes, settings.web.picture_max_mib))
     times = stream_times or StreamTimes()
+    held = HeldQuestions(store, admission)
     open_streams = OpenStreams()
     transcripts = Transcripts(lines)
     chat_page = ChatPage(service, transcripts, visitors, pictures, sight, choice)
@@ -255,9 +257,10 @@ def create_app(
     async def lifespan() -> AsyncGenerator[None, None]:
         await broker.declare_lane(lane_name)
         async with hub.running():
-            watching = asyncio.create_task(watch.run(history.take))
+            running = [asyncio.create_task(each) for each in (watch.run(history.take), held.run())]
             yield
-            watching.cancel()
+            for each in running:
+                each.cancel()
             hub.close()
             await asyncio.gather(asking.close(), api_service.close())
             await gate.close()

@@ -33,6 +33,7 @@ _WITHOUT_TOKENS = {"token_ids": 0, "logprobs": 0, "prompt": 0}  # what only work
 _TIMES = ("created_at", "cancel_requested_at", "claimed_at", "first_token_at", "finished_at")
 _WAITING: Document = {"state": str(GenerationState.QUEUED), "worker_id": None}
 _UNFINISHED = [str(GenerationState.QUEUED), str(GenerationState.RUNNING)]
+_UNBEGUN = [str(GenerationState.HELD), str(GenerationState.QUEUED)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,43 @@ class Generations:
         """Take back a question that no worker was asked to answer."""
         await self._generations.delete_one({"_id": generation_id, "state": str(GenerationState.QUEUED)})
 
+    # Questions that are held until the answer before them has ended.
+
+    @translated
+    async def held(self, limit: int) -> list[Generation]:
+        """Of everybody, without token ids, oldest first."""
+        cursor = self._generations.find({"state": str(GenerationState.HELD)}, _WITHOUT_TOKENS).limit(limit)
+        return sorted([_generation(document) async for document in cursor], key=lambda turn: turn.id)
+
+    @translated
+    async def release(self, turn: Generation) -> bool:
+        """Let a held one stand in line, where its tag puts it. False if it is held no more."""
+        place = {"tag": turn.tag, "cost": turn.cost, "forecast_s": turn.forecast_s, "permit_at": now()}
+        result = await self._generations.update_one(
+            {"_id": turn.id, "state": str(GenerationState.HELD)},
+            {
+                "$set": place | {"state": str(GenerationState.QUEUED)},
+                "$addToSet": {"listeners": {"$each": list(turn.listeners)}},
+            },
+        )
+        return result.matched_count == 1
+
+    @translated
+    async def hold(self, generation_id: str) -> bool:
+        """Out of the line again. False if a worker was quicker."""
+        result = await self._generations.update_one(
+            {"_id": generation_id, "state": str(GenerationState.QUEUED)},
+            {"$set": {"state": str(GenerationState.HELD)}},
+        )
+        return result.matched_count == 1
+
+    @translated
+    async def follow(self, generation_id: str, parent_id: str | None) -> None:
+        """Let a held one wait for another answer."""
+        await self._generations.update_one(
+            {"_id": generation_id, "state": str(GenerationState.HELD)}, {"$set": {"parent_id": parent_id}}
+        )
+
     @translated
     async def unfinished_of_user(self, user_id: str, limit: int) -> int:
         """How many answers of this user wait or run, counted up to `limit`."""
@@ -164,9 +202,9 @@ class Generations:
 
     @translated
     async def request_cancel(self, generation_id: str, user_id: str) -> Generation | None:
-        """Mark it; a waiting one is stopped at once. Returns it as it is now, or None if it is not this user's."""
+        """Mark it; a held or waiting one is stopped at once. Returns it as it is now; None if it is not this user's."""
         stopped = await self._generations.find_one_and_update(
-            {"_id": generation_id, "user_id": user_id, "state": str(GenerationState.QUEUED)},
+            {"_id": generation_id, "user_id": user_id, "state": {"$in": _UNBEGUN}},
             {"$set": {"state": str(GenerationState.STOPPED), "cancel_requested_at": now(), "finished_at": now()}},
             return_document=ReturnDocument.AFTER,
         )
@@ -211,7 +249,7 @@ class Generations:
     @translated
     async def adapters_needed(self, lane: str) -> list[str]:
         """The versions that the lane's unfinished generations name."""
-        query = {"lane": lane, "state": {"$in": _UNFINISHED}, "adapter": {"$ne": None}}
+        query = {"lane": lane, "state": {"$in": [*_UNBEGUN, *_UNFINISHED]}, "adapter": {"$ne": None}}
         cursor = self._generations.find(query, {"adapter": 1}).limit(_MOST_WAITING_READ)
         return unique([document["adapter"] async for document in cursor])
 

@@ -39,7 +39,7 @@ WITHOUT_PEOPLE = frozenset({"workers", "throttle", "audit", "audit_heads"}) | {
 
 _BATCH = 200  # documents: a call of the store has 5 s
 _API = [str(origin) for origin in Origin if origin is not Origin.PAGE]
-_UNFINISHED = [str(GenerationState.QUEUED), str(GenerationState.RUNNING)]
+_UNFINISHED = [str(state) for state in GenerationState if not state.is_final]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class PersonalData:
         return await self._ids("generations", {"user_id": user_id, "origin": {"$in": _API}})
 
     async def unfinished_ids(self, user_id: str) -> list[str]:
-        """Answers that wait or run."""
+        """Answers that are held, wait or run."""
         return await self._ids("generations", {"user_id": user_id, "state": {"$in": _UNFINISHED}})
 
     async def usage(self, user_id: str) -> AsyncIterator[CountedTokens]:

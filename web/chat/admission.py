@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Iterator
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from shared import tracing
 from shared.broker.base import Broker
-from shared.chat import Generation
+from shared.chat import Generation, GenerationState
 from shared.errors import BrokerUnavailable, NunmalError, QueueFull, TooManyAnswers
 from shared.messages import GenerateReply
 from shared.metrics import REFUSALS
@@ -29,6 +29,17 @@ from web.chat.line import Line, Lines, rank_of
 log = logging.getLogger(__name__)
 
 _UNMEASURED_TOKENS = 256.0  # what an answer is taken to cost before any has ended
+
+
+SendBack = Callable[[Generation], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """How a question comes into the line, and how it leaves it if there is no room after all. Both say if they did."""
+
+    let_in: Callable[[Generation], Awaitable[bool]]
+    send_back: SendBack
 
 
 class Admission:
@@ -59,20 +70,34 @@ class Admission:
         no tag, cost, forecast or listeners. `provided`: raises if it must not be asked now.
         Raises LimitReached, QueueFull, and what `provided` raises: nothing was kept.
         """
+        return await self._in_turn(draft, length, _Door(self._store.generations.add, self.withdraw), provided)
+
+    async def release(self, held: Generation) -> Generation | None:
+        """Let a held question into the lane, as it was, and send its permit; None if somebody else did.
+
+        Raises LimitReached, QueueFull: it is held still.
+        """
+        generations = self._store.generations
+        door = _Door(generations.release, lambda turn: generations.hold(turn.id))
+        turn = await self._in_turn(held, len(held.question), door)
+        if turn is not None:
+            await self.send_permit(turn, door.send_back)
+        return turn
+
+    async def _in_turn(
+        self, draft: Generation, length: int, door: _Door, provided: Awaitable[None] | None = None
+    ) -> Generation | None:
         async with self._turns.setdefault(draft.user_id, asyncio.Lock()):  # so that each is seen by the next
             with _counted(), tracing.span("admit", draft.id):
-                return await self._admit(draft, length, provided)
-
-    async def _admit(self, draft: Generation, length: int, provided: Awaitable[None] | None) -> Generation | None:
-        line = await self._lines.of(draft.lane)
-        self._entering[draft.lane] += 1
-        try:
-            return await self._enter(draft, length, provided, line)
-        finally:
-            self._entering[draft.lane] -= 1
+                line = await self._lines.of(draft.lane)
+                self._entering[draft.lane] += 1
+                try:
+                    return await self._enter(draft, length, door, provided, line)
+                finally:
+                    self._entering[draft.lane] -= 1
 
     async def _enter(
-        self, draft: Generation, length: int, provided: Awaitable[None] | None, line: Line
+        self, draft: Generation, length: int, door: _Door, provided: Awaitable[None] | None, line: Line
     ) -> Generation | None:
         others = self._entering[draft.lane] - 1
         cost = length + min(line.answer_tokens or _UNMEASURED_TOKENS, draft.sampling.max_new_tokens or float("inf"))
@@ -84,12 +109,12 @@ class Admission:
         try:
             if refusal:
                 raise refusal
-            turn = replace(draft, tag=tag, cost=cost, listeners=(self._hub.node_id,))
+            turn = replace(draft, state=GenerationState.QUEUED, tag=tag, cost=cost, listeners=(self._hub.node_id,))
             place = line.place(rank_of(turn))
             turn = replace(turn, forecast_s=place.wait_s)
-            is_new = is_kept = await self._store.generations.add(turn)
+            is_new = is_kept = await door.let_in(turn)
             if is_new:
-                is_kept = await self._is_within_limit(turn, line)
+                is_kept = await self._is_within_limit(turn, line, door)
         finally:
             if not is_kept:
                 await self._store.fairness.correct(draft.lane, draft.user_id, -cost)
@@ -99,26 +124,27 @@ class Admission:
         self._hub.expect(turn, place)
         return turn
 
-    async def _is_within_limit(self, turn: Generation, line: Line) -> bool:
+    async def _is_within_limit(self, turn: Generation, line: Line, door: _Door) -> bool:
         """Other nodes may have let this person in at the same time. All who find too many go: the limit holds whatever
         their order is, and who comes again finds room. Raises TooManyAnswers after removing it."""
         try:
             await self._limits.require_no_more(turn.user_id, line)
         except TooManyAnswers:
-            if await self.withdraw(turn):
+            if await door.send_back(turn):
                 raise
             await self._store.generations.request_cancel(turn.id, turn.user_id)  # a worker was quicker
         return True
 
-    async def send_permit(self, turn: Generation) -> None:
-        """Let a worker claim it. Raises QueueFull after removing it, unless a worker that was free has it already."""
+    async def send_permit(self, turn: Generation, send_back: SendBack | None = None) -> None:
+        """Let a worker claim it. Raises QueueFull after removing it, or sending it back, unless a worker that was free
+        has it already."""
         try:
             with tracing.span("send permit", turn.id, "producer", messaging__system="rabbitmq"):
                 await self._broker.publish_permit(turn.lane, GenerateReply(generation_id=turn.id))
         except BrokerUnavailable:
             log.warning("permit_waits_for_broker", extra=fields(generation_id=turn.id))
         except QueueFull as error:
-            if await self.withdraw(turn):
+            if await (send_back or self.withdraw)(turn):
                 with _counted():
                     raise QueueFull(retry_after_s=moved_on_s(await self._lines.of(turn.lane))) from error
 

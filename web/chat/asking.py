@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from shared.chat import Conversation, ConversationSettings, Generation
+from shared.chat import Conversation, ConversationSettings, Generation, GenerationState
 from shared.errors import Busy, LimitReached, NotFound, QueueFull
 from shared.store import Store
 from shared.telemetry import fields
@@ -53,7 +55,14 @@ class Asking:
                 Busy: the leaf is not finished, or another question was quicker
                 LimitReached, QueueFull: nothing was kept
         """
-        task = asyncio.create_task(self._ask(draft, conversation, chosen))
+        return await self._carry_through(self._ask(draft, conversation, chosen))
+
+    async def hold(self, draft: Generation, conversation: Conversation, chosen: Chosen) -> Generation:
+        """Keep `draft` as the new leaf until the one before it is finished (held.py). Raises NotFound, Busy."""
+        return await self._carry_through(self._hold(replace(draft, state=GenerationState.HELD), conversation, chosen))
+
+    async def _carry_through(self, asking: Coroutine[Any, Any, Generation]) -> Generation:
+        task = asyncio.create_task(asking)
         self._asking.add(task)
         task.add_done_callback(self._asked)
         return await asyncio.shield(task)
@@ -83,9 +92,25 @@ class Asking:
         if isinstance(sent, BaseException):
             await self._unplace(turn, leaf_id)
             raise sent
-        if conversation and chosen != Chosen.of(conversation):
-            await self._store.conversations.choose(turn.conversation_id, turn.user_id, chosen.adapter, chosen.settings)
+        if conversation:
+            await self._choose(conversation, chosen)
         return turn
+
+    async def _hold(self, turn: Generation, conversation: Conversation, chosen: Chosen) -> Generation:
+        if not await self._store.generations.add(turn):
+            return await self._earlier(turn) or turn
+        if not await self._store.conversations.move_leaf(conversation.id, turn.user_id, conversation.leaf_id, turn.id):
+            await self._cancellation.cancel(turn.user_id, turn.id)
+            await self._store.personal.remove_turns({"_id": turn.id, "attempt": 0})
+            raise Busy
+        await self._choose(conversation, chosen)
+        return turn
+
+    async def _choose(self, conversation: Conversation, chosen: Chosen) -> None:
+        if chosen != Chosen.of(conversation):
+            await self._store.conversations.choose(
+                conversation.id, conversation.user_id, chosen.adapter, chosen.settings
+            )
 
     async def _require_idle(self, leaf_id: str | None) -> None:
         """Raises Busy while the conversation's last answer is not finished."""

@@ -6,8 +6,8 @@ Nothing is overwritten. An edited question, another answer and a longer one are 
 
 from __future__ import annotations
 
-from shared.chat import Generation, User
-from shared.conversation_errors import NothingToContinue, TooManyPins
+from shared.chat import Generation, GenerationState, User
+from shared.conversation_errors import AlreadyAsked, NothingToContinue, TooManyPins
 from shared.errors import Busy, NotFound, PictureUnknown
 from shared.store import Store
 from web.chat.asking import Asking, Chosen
@@ -75,6 +75,24 @@ class Branches:
             raise TooManyPins(limit=MOST_PINS)
         pins = [*others, turn_id] if is_pinned else others
         await self._store.conversations.pin(conversation_id, user.id, pins)
+
+    async def take_back(self, user: User, conversation_id: str, turn_id: str) -> None:
+        """A question that is held; those behind it wait for what it waited for. Raises AlreadyAsked, Busy."""
+        opened = await self._chat.open(user, conversation_id)
+        turn = opened.turn(turn_id)
+        if turn.state is not GenerationState.HELD or turn.parent_id is None:
+            raise AlreadyAsked
+        for behind in opened.tree.below(turn.id):
+            await self._store.generations.follow(behind, turn.parent_id)
+        conversations = self._store.conversations
+        was_last = opened.conversation.leaf_id == turn.id
+        if was_last and not await conversations.move_leaf(conversation_id, user.id, turn.id, turn.parent_id):
+            raise Busy
+        await self._store.personal.remove_turns({"_id": turn.id, "state": str(GenerationState.HELD)})
+        if await self._store.generations.get(turn.id) is not None:  # it was let into the lane just now
+            if was_last:
+                await conversations.move_leaf(conversation_id, user.id, turn.parent_id, turn.id)
+            raise AlreadyAsked
 
     async def _anew(self, user: User, conversation_id: str, turn_id: str, question: str = "") -> Generation:
         opened = await self._chat.open(user, conversation_id)

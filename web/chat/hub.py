@@ -45,7 +45,7 @@ class _Watched:
         self.healing = asyncio.Lock()
 
     def is_silent(self, now: float) -> bool:
-        is_waiting = self.answer.state is GenerationState.QUEUED
+        is_waiting = self.answer.state in (GenerationState.HELD, GenerationState.QUEUED)
         return now >= self.heard_at + (0 if is_waiting else _RUNNING_SILENCE_S)
 
 

@@ -17,6 +17,8 @@ def note_of_live(answer: LiveAnswer, words: Words) -> str:
         return words("note.deleted")
     if answer.generation is not None and answer.is_over:
         return note_of_final(answer.generation, words)
+    if answer.state is GenerationState.HELD:
+        return words("note.held")
     if answer.state is GenerationState.QUEUED:
         return note_of_waiting(answer.attempt, answer.place, words)
     return "" if answer.has_worker else words("note.resuming")

@@ -73,6 +73,7 @@ class ChatPage:
             conversation=conversation,
             conversations=await self._service.list(user),
             turns=turns,
+            gauge=await self._transcripts.gauge(opened) if opened else None,
             is_busy=any(not turn.is_over for turn in turns),
             generation_id=new_id(),
             draft=typed.message,

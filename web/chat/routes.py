@@ -52,7 +52,10 @@ def chat_blueprint(
                 shown = await pictures.taken(user.id, named, alts)
                 if shown and not message.strip():
                     message = visitors.current().words("chat.picture_question")
-                generation = await service.ask(user, conversation_id, form["generation_id"], message, shown, chosen)
+                generation = await service.ask(
+                    *(user, conversation_id, form["generation_id"], message, shown, chosen),
+                    may_wait=form["later"] == "1",
+                )
             except (InputError, Busy, LimitReached, QueueFull, PicturesUnsupported, TooBusy) as error:
                 kept = await pictures.kept(user.id, named)
                 typed = Typed(form["message"], kept, form.get("adapter"), fields)

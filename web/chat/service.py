@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.chat import Conversation, ConversationSettings, Generation, PictureRef, User
+from shared.chat import Conversation, ConversationSettings, Generation, GenerationState, PictureRef, User
+from shared.conversation_errors import TooManyHeld
 from shared.errors import MessageInvalid, NotFound
 from shared.ids import is_id, new_id
 from shared.store import Store
@@ -20,6 +21,8 @@ from web.chat.hub import Hub
 from web.chat.titles import title_of
 from web.chat.tree import Tree
 from web.forms import tidy
+
+MOST_HELD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,15 @@ class ChatService:
         message: str,
         pictures: tuple[PictureRef, ...] = (),
         chosen: Chosen | None = None,
+        *,
+        may_wait: bool = False,
     ) -> Generation:
         """Ask a question, in a new conversation if `conversation_id` is None, beside `pictures` that were taken for it
         (web/pictures/service.py). `chosen`: how it and those after it are answered; None: as before.
+        If it `may_wait`, it is held while the answer before it is not finished.
 
-        Raises MessageEmpty, MessageTooLong, MessageInvalid, NotFound, AdapterVersionUnknown; and what Asking.ask does.
+        Raises TooManyHeld, MessageEmpty, MessageTooLong, MessageInvalid, NotFound, AdapterVersionUnknown; and what
+        Asking.ask does.
         """
         question = tidy_question(message, self._most_chars)
         generation_id = generation_id or new_id()
@@ -102,13 +109,17 @@ class ChatService:
         conversation = await self._get(user, conversation_id) if conversation_id else None
         chosen = chosen or Chosen.of(conversation)
         draft = await self._drafts.new(user, conversation, chosen, question, pictures, generation_id=generation_id)
+        if may_wait and conversation and (waiting := await self._unfinished(conversation)):
+            if sum(turn.state is GenerationState.HELD for turn in waiting) >= MOST_HELD:
+                raise TooManyHeld(limit=MOST_HELD)
+            return await self._asking.hold(draft, conversation, chosen)
         return await self._asking.ask(draft, conversation, chosen)
 
     async def stop(self, user: User, conversation_id: str) -> None:
-        """Stop the conversation's last answer. Raises NotFound."""
+        """Stop the answer that is being written, or whose turn comes first. Raises NotFound."""
         conversation = await self._get(user, conversation_id)
-        if conversation.leaf_id:
-            await self._cancellation.cancel(user.id, conversation.leaf_id)
+        for turn in (await self._unfinished(conversation))[:1]:
+            await self._cancellation.cancel(user.id, turn.id)
 
     async def rename(self, user: User, conversation_id: str, title: str) -> None:
         """An empty title changes nothing. Raises NotFound, MessageInvalid."""
@@ -136,6 +147,11 @@ class ChatService:
 
     async def _tree(self, conversation: Conversation) -> Tree:
         return Tree(await self._store.generations.of_conversation(conversation.id, conversation.user_id))
+
+    async def _unfinished(self, conversation: Conversation) -> Sequence[Generation]:
+        """Of the visible branch, first to last."""
+        path = (await self._tree(conversation)).path(conversation.leaf_id)
+        return [turn for turn in path if not turn.state.is_final]
 
     async def _get(self, user: User, conversation_id: str) -> Conversation:
         found = await self._store.conversations.get(conversation_id, user.id) if is_id(conversation_id) else None

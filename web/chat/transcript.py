@@ -11,8 +11,8 @@ from typing import Any
 from markupsafe import Markup
 
 from shared.chat import Generation, GenerationState
-from shared.prompting import leaving_order, told
 from web.chat.blocks import Block, finished_blocks
+from web.chat.context import Gauge, gauge_of, left_out
 from web.chat.continuing import can_go_on
 from web.chat.evidence import EvidenceView, NumberedPictures, pictures_of, view_of_evidence
 from web.chat.line import Lines
@@ -42,12 +42,14 @@ class TurnView:
     lane: str
     adapter: str | None
     is_cut: bool  # and can go on
+    is_held: bool
     is_pinned: bool = False
     number: int = 1  # among those that follow the same turn
     of: int = 1
     before: str = ""  # the sibling before it
     after: str = ""
     is_left_out: bool = False  # the last prompt had no room for it
+    left_out_before: int = 0  # from here on all is read, and so many before it are not
 
     @property
     def is_over(self) -> bool:
@@ -75,11 +77,20 @@ class Transcripts:
             replace(
                 view,
                 is_pinned=view.id in opened.conversation.pins,
-                is_left_out=view.id in gone,
+                is_left_out=view.id in gone.turn_ids,
+                left_out_before=len(gone.turn_ids) if place == gone.seen_from else 0,
                 **_among(view.id, opened.tree.siblings(turn)),
             )
-            for view, turn in zip(views, turns, strict=True)
+            for place, (view, turn) in enumerate(zip(views, turns, strict=True))
         ]
+
+    async def gauge(self, opened: OpenConversation) -> Gauge | None:
+        """How full the context of its model is. Raises StoreUnavailable."""
+        turns = opened.turns
+        if not turns:
+            return None
+        workers = (await self._lines.of(turns[-1].lane)).workers
+        return gauge_of(turns, max((worker.context_length or 0 for worker in workers), default=0))
 
     async def of(self, turns: list[Generation], words: Words) -> list[TurnView]:
         notes = [await self._note(turn, words) for turn in turns]
@@ -92,16 +103,9 @@ class Transcripts:
             return note_of_final(turn, words)
         if turn.state is GenerationState.RUNNING:
             return ""
+        if turn.state is GenerationState.HELD:
+            return words("note.held")
         return note_of_waiting(turn.attempt, await self._lines.place(turn), words)
-
-
-def left_out(turns: Sequence[Generation]) -> set[str]:
-    """Which of these turns of a branch the last ended answer was written without, for want of room."""
-    last = max((place for place, turn in enumerate(turns) if turn.prompt_tokens), default=0)
-    if not turns:
-        return set()
-    order = leaving_order(told(turns[:last]), turns[last].pins)
-    return {turn.id for turn in order[: turns[last].left_out]}
 
 
 def _among(turn_id: str, siblings: Sequence[str]) -> dict[str, Any]:
@@ -139,4 +143,5 @@ def _view(turn: Generation, note: str, pictures: NumberedPictures) -> TurnView:
         lane=turn.lane,
         adapter=turn.adapter,
         is_cut=can_go_on(turn),
+        is_held=turn.state is GenerationState.HELD,
     )

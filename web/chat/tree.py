@@ -28,6 +28,10 @@ class Tree:
             leaf_id = path[-1].parent_id
         return path[::-1]
 
+    def below(self, turn_id: str) -> list[str]:
+        """The turns that follow this one."""
+        return self._below.get(turn_id, [])
+
     def siblings(self, turn: Generation) -> list[str]:
         """The turns that follow the same one, it among them."""
         return self._below[turn.parent_id]

@@ -82,6 +82,16 @@ def turns_blueprint(branches: Branches, service: ChatService, chat_page: ChatPag
             return await chat_page.response(user, await service.open(user, conversation_id), error=error)
         return _to(conversation_id, turn_id)
 
+    @blueprint.post("/take-back")
+    async def take_back(conversation_id: str, turn_id: str) -> ResponseReturnValue:
+        user = visitors.require_user()
+        await visitors.checked_form()
+        try:
+            await branches.take_back(user, conversation_id, turn_id)
+        except _REFUSALS as error:
+            return await chat_page.response(user, await service.open(user, conversation_id), error=error)
+        return redirect(f"/chat/{conversation_id}", 303)
+
     @blueprint.get("/answer")
     async def answer(conversation_id: str, turn_id: str) -> ResponseReturnValue:
         """Its Markdown, as the model wrote it."""

@@ -1,5 +1,6 @@
 // The composer: grows with its text, sends by Enter, and keeps what was typed until the server has it.
 import { HangulEnter } from "./hangul-enter.js";
+import { UNFINISHED } from "./stream.js";
 import { post, sentenceOf, swapPage } from "./swap.js";
 
 const TOUCH = matchMedia("(hover: none) and (pointer: coarse)");
@@ -33,17 +34,15 @@ export class ChatComposer extends HTMLElement {
     this.#listening.abort();
   }
 
-  get #isBusy() { return this.querySelector("[data-send]").hidden; }
-
   async #submit() {
     if (this.#isSending) return;
-    if (this.#isBusy) return this.#say(this.#field.value.trim() || this.#pictures?.stored.length ? this.dataset.busySentence : "");
+    const later = this.querySelector("[data-later]");
     this.#setSending(true);
     this.dispatchEvent(new CustomEvent("question-sent", { bubbles: true }));
     try {
       if (this.#pictures?.isUploading && !await this.#pictures.settled()) return this.#say(this.dataset.refusedSentence);
       const [sent, sentPictures] = [this.#field.value, this.#pictures?.stored];
-      const answer = await post(this.#form);
+      const answer = await post(this.#form, later.hidden ? null : later);
       if (answer.ok) {
         const more = this.#field.value;
         this.#field.value = more.startsWith(sent) ? more.slice(sent.length) : "";
@@ -78,11 +77,10 @@ export class ChatComposer extends HTMLElement {
   }
 
   #showState() {
-    const isOver = !document.querySelector("[role=log] .answer:is([data-state=queued], [data-state=running])");
-    const [send, stop] = [this.querySelector("[data-send]"), this.querySelector("[data-stop]")];
-    const hadFocus = document.activeElement === send || document.activeElement === stop;
-    send.hidden = !isOver;
-    stop.hidden = isOver;
+    const isOver = !document.querySelector(UNFINISHED);
+    const buttons = [...this.querySelectorAll(".composer-buttons button")];
+    const hadFocus = buttons.includes(document.activeElement);
+    for (const button of buttons) button.hidden = isOver !== button.matches("[data-send]");
     if (hadFocus) this.#field.focus();
   }
 

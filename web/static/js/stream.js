@@ -3,6 +3,7 @@ import { Answer, fragment } from "./answer.js";
 import { keepUp } from "./follow.js";
 
 const LONGEST_WAIT_MS = 15_000;
+export const UNFINISHED = "[role=log] .answer:is([data-state=queued], [data-state=running])";
 
 export class ChatStream extends HTMLElement {
   #source = null; #answer; #position; #failures = 0; #retry = 0;
@@ -10,12 +11,21 @@ export class ChatStream extends HTMLElement {
   connectedCallback() {
     this.#answer = new Answer(this.querySelector("[data-role=assistant]"));
     this.#position = this.dataset.position;
-    this.#tell(false);
+    this.#tell();
     if (!this.#position.endsWith(".0")) this.#showText(); // the page came with some
+    document.addEventListener("answer-state", this);
+    this.handleEvent();
+  }
+
+  // Of the answers of a conversation only the first that is not over needs a connection, of which browsers have few.
+  handleEvent() {
+    const isBehind = this.closest("[role=log]") && !this.contains(document.querySelector(UNFINISHED));
+    if (this.#source || this.#retry || isBehind) return;
     this.#connect();
   }
 
   disconnectedCallback() {
+    document.removeEventListener("answer-state", this);
     this.#close();
   }
 
@@ -50,7 +60,7 @@ export class ChatStream extends HTMLElement {
   #onState({ state, note }) {
     this.#answer.state = state;
     this.#note(note);
-    this.#tell(false);
+    this.#tell();
     keepUp();
   }
 
@@ -71,12 +81,13 @@ export class ChatStream extends HTMLElement {
   }
 
   #onDone({ state, html, note, can_go_on: canGoOn = false }) {
+    document.removeEventListener("answer-state", this);
     this.#close();
     this.#answer.end(state, html);
     this.querySelector(".answer").toggleAttribute("data-cut", canGoOn);
     const line = this.#note(note);
     this.append(line); // while waiting the line stands above the answer, afterwards below it
-    this.#tell(true);
+    this.#tell();
     keepUp();
   }
 
@@ -88,11 +99,11 @@ export class ChatStream extends HTMLElement {
   }
 
   // For the composer, and for people who listen: one status line, spoken once per state.
-  #tell(isOver) {
+  #tell() {
     const status = document.querySelector("[data-status]");
     const sentence = status?.dataset[this.#answer.state] ?? "";
     if (status && status.textContent !== sentence) status.textContent = sentence;
-    this.closest("[role=log]")?.setAttribute("aria-busy", String(!isOver));
+    this.closest("[role=log]")?.setAttribute("aria-busy", String(Boolean(document.querySelector(UNFINISHED))));
     this.dispatchEvent(new CustomEvent("answer-state", { bubbles: true }));
   }
 }

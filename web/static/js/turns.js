@@ -28,12 +28,15 @@ function onClick(event) {
 
 async function act(form, button) {
   const [, turnId, deed] = button.formAction.match(/turns\/([^/]+)\/(.+)$/);
+  const words = document.querySelector(`#turn-${turnId} .question`)?.textContent;
   const answer = await post(form, button);
   if (!answer.ok) return say(sentenceOf(answer.page));
+  const field = document.getElementById("message");
+  if (deed === "take-back" && !field.value) field.value = words;
   swapPage(answer, { stay: deed === "show" || deed === "pin" });
   const turn = document.getElementById(`turn-${turnId}`);
   const again = deed === "show" ? turn?.querySelector(".among button:not(:disabled)") : turn?.querySelector(`[formaction$="${deed}"]`);
-  (again ?? document.getElementById("message")).focus({ preventScroll: true });
+  (again ?? field).focus({ preventScroll: true });
 }
 
 async function openEdit(turn, address) {
