@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from quart import Response, render_template
 
-from shared.chat import PictureRef, User
+from shared.chat import AccountRole, PictureRef, User
 from shared.conversation_errors import InstructionsTooLong, SettingInvalid
 from shared.errors import NunmalError
 from shared.ids import new_id
@@ -64,7 +64,8 @@ class ChatPage:
         chosen = typed.adapter
         if chosen is None:
             chosen = conversation.adapter if conversation else ""
-        offered = [adapter.name for adapter in await self._choice.offered()]
+        adapters = await self._choice.offered()
+        offered = [adapter.name for adapter in adapters]
         settings = typed.settings or (fields_of(conversation.settings) if conversation else SettingsFields())
         body = await render_template(
             "chat.html",
@@ -73,6 +74,7 @@ class ChatPage:
             conversation=conversation,
             conversations=await self._service.list(user),
             turns=turns,
+            trial=adapters[0] if adapters and user.role is not AccountRole.USER else None,
             gauge=await self._transcripts.gauge(opened) if opened else None,
             is_busy=any(not turn.is_over for turn in turns),
             generation_id=new_id(),
