@@ -26,7 +26,7 @@ _JSON = b"application/json"
 # Forms that M may send as often as they like without losing their session; {id}: something of M's, or of nobody's.
 FORMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("/chat", ("message", "generation_id")),
-    ("/chat/{id}", ("message", "generation_id")),
+    ("/chat/{id}", ("message", "generation_id", "later", "instructions", "style", "temperature", "max_new_tokens")),
     ("/chat/{id}/rename", ("title",)),
     ("/chat/{id}/stop", ()),
     ("/chat/new", ()),
@@ -35,6 +35,7 @@ FORMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("/chat/{id}/turns/{id}/regenerate", ()),
     ("/chat/{id}/turns/{id}/continue", ()),
     ("/chat/{id}/turns/{id}/show", ()),
+    ("/chat/{id}/turns/{id}/take-back", ()),
     ("/chat/{id}/turns/{id}/pin", ("pinned",)),
     ("/chat/pictures", ("alt",)),
     ("/language", ("language", "next")),

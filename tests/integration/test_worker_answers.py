@@ -95,6 +95,28 @@ async def test_an_answer_that_was_cut_goes_on_as_if_it_had_not_been(house: House
     assert house.node.texts[found.id] == found.answer
 
 
+async def test_what_had_no_room_in_the_prompt_is_told_with_the_answer(house: House) -> None:
+    turns: list[Generation] = []
+    for number in range(4):
+        parent = turns[-1].id if turns else None
+        known = {"conversation_id": turns[0].conversation_id, "user_id": turns[0].user_id} if turns else {}
+        turn = generation(
+            question=f"질문 {number}", answer="나 다 " * 60, state=GenerationState.DONE, parent_id=parent, **known
+        )
+        turns.append(turn)
+        await house.store.generations.add(turn)
+    first = turns[0]
+    async with house.worker():
+        asked = await house.ask(
+            parent_id=turns[-1].id, conversation_id=first.conversation_id, user_id=first.user_id, pins=(first.id,)
+        )
+        assert await house.node.final(asked) == "done"
+    found = await house.get(asked)
+
+    assert 0 < found.left_out < len(turns)
+    assert found.prompt_tokens + found.answer_tokens <= CONTEXT_LENGTH
+
+
 async def test_an_answer_goes_on_until_the_context_is_full_and_then_says_so(house: House) -> None:
     sampling = replace(GREEDY, max_new_tokens=250)
     async with house.worker():

@@ -95,6 +95,7 @@ async def _turns(store: Store, conversation: Conversation) -> AsyncIterator[Asyn
             asked = {
                 "id": turn.id,
                 "follows": turn.parent_id,
+                "instructions": turn.system,
                 "question": turn.question,
                 "pictures": _ids(turn.pictures),
             }
