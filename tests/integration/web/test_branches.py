@@ -89,7 +89,7 @@ async def test_an_edited_question_is_a_sibling_and_the_old_branch_can_be_seen_ag
     assert await _deed(talked, first.id, "edit", message="하나를 고침") == 303
     await _stream(talked)
     edited = _shown(talked)
-    assert '<span aria-label="2개 가운데 2번째">2/2</span>' in talked.page
+    assert '<span aria-hidden="true">2/2</span><span class="visually-hidden">2개 가운데 2번째</span>' in talked.page
 
     assert await _deed(talked, first.id, "show") == 303
     turns = await _all(store)

@@ -38,7 +38,7 @@ export class ChatComposer extends HTMLElement {
     if (this.#isSending) return;
     const later = this.querySelector("[data-later]");
     this.#setSending(true);
-    this.dispatchEvent(new CustomEvent("question-sent", { bubbles: true }));
+    if (later.hidden) this.dispatchEvent(new CustomEvent("question-sent", { bubbles: true }));
     try {
       if (this.#pictures?.isUploading && !await this.#pictures.settled()) return this.#say(this.dataset.refusedSentence);
       const [sent, sentPictures] = [this.#field.value, this.#pictures?.stored];

@@ -1,4 +1,4 @@
-// What can be done with a turn, without leaving the page: its forms are posted, and the conversation swapped in.
+// What can be done with a turn, without leaving the page.
 import { post, sentenceOf, swapPage } from "./swap.js";
 
 export function handleTurns() {
