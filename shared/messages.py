@@ -94,7 +94,7 @@ class GenerationChanged(_Wire):
     kind: Literal["generation_changed"] = "generation_changed"
     generation_id: str
     attempt: int = Field(ge=0)
-    state: Literal["queued", "running", "done", "stopped", "failed"]
+    state: Literal["held", "queued", "running", "done", "stopped", "failed"]  # held: nobody tells of it
 
 
 class AdapterPublished(_Wire):

@@ -32,9 +32,13 @@ class SettingsFields:
 
 def fields_of(settings: ConversationSettings) -> SettingsFields:
     """Empty where the model's own default holds."""
-    numbers = ("" if number is None else f"{number:g}" for number in (settings.temperature, settings.top_p))
-    longest = "" if settings.max_new_tokens is None else str(settings.max_new_tokens)
-    return SettingsFields(settings.instructions, str(settings.style), *numbers, longest)
+    return SettingsFields(
+        settings.instructions,
+        str(settings.style),
+        _typed(settings.temperature),
+        _typed(settings.top_p),
+        _typed(settings.max_new_tokens),
+    )
 
 
 def posted_fields(form: Mapping[str, str]) -> SettingsFields | None:
@@ -63,6 +67,10 @@ def settings_from(fields: SettingsFields) -> ConversationSettings:
         _number(fields.top_p, 0, 1),
         None if longest is None else int(longest),
     )
+
+
+def _typed(number: float | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _number(text: str, least: float, most: float) -> float | None:
