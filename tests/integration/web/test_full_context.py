@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from quart import Quart
 
 from shared.chat import Generation, GenerationState, User
 from shared.ids import new_id
@@ -82,11 +83,10 @@ async def test_without_a_worker_nothing_is_claimed(person: WebVisitor, store: St
 
 
 @pytest.mark.parametrize("sees", [True, False])
-async def test_an_empty_chat_offers_a_picture_only_to_a_model_with_eyes(
-    person: WebVisitor, store: Store, sees: bool
-) -> None:
+async def test_an_empty_chat_offers_a_picture_only_to_a_model_with_eyes(app: Quart, store: Store, sees: bool) -> None:
     await store.workers.beat("w", LANE, "test", "0", 1, 0, sees=sees)
-    await person.get("/chat")
+    person = WebVisitor(app)
+    await person.sign_up()
 
     assert ('<label class="example" for="attach">' in person.page) is sees
     assert ('id="attach"' in person.page) is sees
