@@ -95,7 +95,7 @@ async def test_copy_quote_and_pin(person: Page) -> None:
     await turn.get_by_role("link", name="Markdown으로 복사").click()
 
     async def is_markdown() -> bool:
-        return await person.evaluate("navigator.clipboard.readText()") == _MARKDOWN.format("하나")
+        return str(await person.evaluate("navigator.clipboard.readText()")) == _MARKDOWN.format("하나")
 
     assert await until(is_markdown, 10)
     assert text.split("\n") == ["하나에 대한 답이에요.", "", "둘째 문단이에요."]

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FinishReason = Literal["stop", "length"]
+JobStatus = Literal["queued", "running", "done", "stopped", "failed"]
 
 
 class ApiObject(BaseModel):
@@ -154,7 +155,7 @@ class Job(ApiObject):
     id: str
     object: Literal["job"]
     completion_id: str = Field(description="The same answer as OpenAI names it.")
-    status: Literal["queued", "running", "done", "stopped", "failed"]
+    status: JobStatus
     priority: Literal["interactive", "bulk"]
     model: str
     created: int

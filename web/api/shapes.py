@@ -15,6 +15,7 @@ from web.api.objects import (
     Completion,
     FinishReason,
     Job,
+    JobStatus,
     LikelyToken,
     Place,
     TextChoice,
@@ -112,7 +113,7 @@ def job_of(turn: Generation, place: line.Place | None, model: str, envelopes: En
         id=turn.id,
         object="job",
         completion_id=completion_id(turn),
-        status=turn.shown_state.value,
+        status=cast("JobStatus", turn.shown_state.value),  # what is held is shown as queued
         priority="bulk" if turn.job_class is JobClass.BULK else "interactive",
         model=model_of(turn, model),
         created=int(turn.created_at.timestamp()),

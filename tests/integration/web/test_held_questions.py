@@ -46,7 +46,7 @@ async def _leaf(store: Store) -> str:
 async def _wait_in_line(person: WebVisitor, *messages: str) -> str:
     """Ask the first, and the others behind it; the conversation's path."""
     await person.ask(messages[0])
-    path = re.findall(r'action="(/chat/[^"/]+)/stop"', person.page)[-1]
+    path: str = re.findall(r'action="(/chat/[^"/]+)/stop"', person.page)[-1]
     for message in messages[1:]:
         assert (await person.ask(message, path, later="1")).status_code == 303
     return path
