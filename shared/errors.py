@@ -10,6 +10,7 @@
     │   ├── PictureColoursUnknown  PictureBroken  TooManyPictures  PictureUnknown  PicturesFull  AddressRefused
     │   ├── AdapterNameInvalid  AdapterVersionUnknown  AdapterBaseUnknown  AdapterInUse  AdapterRetired
     │   ├── AdapterNothingBefore  CanaryShareInvalid
+    │   ├── SearchTooLong  SearchTooShort
     │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden  GrantEnded
@@ -22,7 +23,7 @@
     ├── LimitReached            this person has to wait until some of what they asked for is done or past
     │   ├── TooManyAnswers  TokensPerMinuteExceeded  TokensPerDayExceeded  TooManyTries
     ├── ServiceError            a part of the house is away; trying again later helps
-    │   ├── StoreUnavailable  BrokerUnavailable  QueueFull  TooBusy
+    │   ├── StoreUnavailable  BrokerUnavailable  QueueFull  TooBusy  SearchUnavailable
     ├── GenerationError         one answer failed; the worker lives on
     │   ├── PromptTooLong  PromptRefused  GenerationCrashed  TooManyAttempts  DeadlineExceeded  SchemaUnsupported
     │   ├── PicturesUnsupported  PictureGone  AdapterUnknown  UpstreamCannot  UpstreamRefused
@@ -131,6 +132,18 @@ class ReasonInvalid(InputError):
     """Facts: least, most (characters)."""
 
     code = "reason_invalid"
+
+
+class SearchTooLong(InputError):
+    """Facts: limit (characters), words."""
+
+    code = "search_too_long"
+
+
+class SearchTooShort(InputError):
+    """A single initial letter stands for too many words."""
+
+    code = "search_too_short"
 
 
 class PictureEmpty(InputError):
@@ -382,6 +395,12 @@ class TooBusy(ServiceError):
     """This node has as much to do as it can bear; nothing was kept. Facts: retry_after_s (seconds)."""
 
     code = "too_busy"
+
+
+class SearchUnavailable(ServiceError):
+    """The process that takes words apart did not answer; it is started anew."""
+
+    code = "search_unavailable"
 
 
 class GenerationError(NunmalError):

@@ -75,6 +75,9 @@ from web.operators.routes import access_blueprint
 from web.ops import ops_blueprint
 from web.pictures.routes import UPLOADS, pictures_blueprint
 from web.pictures.service import MOST_PER_MESSAGE, PictureService
+from web.search.analyser import Analyser
+from web.search.routes import search_blueprint
+from web.search.service import SearchService
 from web.security import Csrf, harden
 from web.security_txt import security_txt_blueprint
 from web.usage import usage_blueprint
@@ -96,6 +99,7 @@ def create_app(
     node_id: str,
     extra_ready: Callable[[], bool] | None = None,
     stream_times: StreamTimes | None = None,
+    analyser: Analyser | None = None,
 ) -> Quart:
     """`broker` and `store` are open. Raises ConfigError without a secret key."""
     if settings.secret_key is None or len(settings.secret_key.get_secret_value()) < 32:
@@ -158,6 +162,7 @@ def create_app(
         waiting_room=settings.web.waiting_room,
         wait_goal_s=settings.web.wait_goal_s,
     )
+    search = SearchService(store, analyser or Analyser())
     history = History()
     console = Console(store, watch, history, broker)
 
@@ -180,6 +185,7 @@ def create_app(
     app.register_blueprint(
         chat_blueprint(service, transcripts, hub, visitors, times, open_streams, pictures, sight, large_bodies, choice)
     )
+    app.register_blueprint(search_blueprint(search, visitors))
     app.register_blueprint(usage_blueprint(limits, visitors))
     app.register_blueprint(first_text_blueprint(store, visitors))
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))
@@ -246,13 +252,16 @@ def create_app(
         await broker.declare_lane(lane_name)
         async with hub.running():
             watching = asyncio.create_task(watch.run(history.take))
+            indexing = asyncio.create_task(search.indexing.run())
             yield
             watching.cancel()
+            indexing.cancel()
             hub.close()
             await asyncio.gather(service.close(), api_service.close())
             await gate.close()
             await outbox.close()
             await pictures.close()
+            await search.close()
 
     return app
 

@@ -17,6 +17,7 @@ from shared.chat import GenerationState, Origin
 from shared.errors import StoreUnavailable
 from shared.store.connection import Collection, Database, Document, translated
 from shared.store.pictures import Pictures
+from shared.store.search import Search
 
 # Whose a document is. What lets somebody in goes first.
 PERSONAL = {
@@ -27,6 +28,7 @@ PERSONAL = {
     "recovery_codes": "user_id",
     "generations": "user_id",
     "conversations": "user_id",
+    "search": "user_id",  # after the turns it is made of
     "grants": "owner_id",
 }
 PERSONAL_BY_PREFIX = frozenset({"users", "usage", "fairness"})  # users: shared/store/users.py; the others: below
@@ -55,9 +57,10 @@ class CountedTokens:
 
 
 class PersonalData:
-    def __init__(self, database: Database, pictures: Pictures) -> None:
+    def __init__(self, database: Database, pictures: Pictures, search: Search) -> None:
         self._database = database
         self._pictures = pictures
+        self._search = search
         self._generations = database["generations"]
         self._conversations = database["conversations"]
 
@@ -108,6 +111,7 @@ class PersonalData:
             shown = await self._shown_in(found)
             await self._pictures.keep(shown)
             await self._remove_many(self._generations, {"_id": {"$in": found}})
+            await self._search.remove(found)
             await self._pictures.let_go(shown)
 
     async def remove_conversations(self, before: datetime, limit: int) -> int:

@@ -16,6 +16,7 @@ from shared.store.keys import Keys
 from shared.store.personal import PersonalData
 from shared.store.pictures import Pictures
 from shared.store.resets import Resets
+from shared.store.search import Search
 from shared.store.second_steps import SecondSteps
 from shared.store.sessions import Sessions
 from shared.store.throttle import Throttle
@@ -49,7 +50,8 @@ class Store:
         versions = self._database["adapter_versions"]
         self.blobs = Blobs(self._database["blobs"], self._database["pictures"], versions)
         self.pictures = Pictures(self._database["pictures"], self._database["generations"], self.blobs)
-        self.personal = PersonalData(self._database, self.pictures)
+        self.search = Search(self._database["search"], self._database["generations"])
+        self.personal = PersonalData(self._database, self.pictures, self.search)
         aliases, bases = self._database["adapter_aliases"], self._database["adapter_bases"]
         self.adapters = Adapters(versions, aliases, bases, self.blobs)
 
@@ -71,6 +73,7 @@ class Store:
             self.grants,
             self.blobs,
             self.pictures,
+            self.search,
             self.personal,
             self.adapters,
         ):
