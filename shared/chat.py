@@ -133,6 +133,7 @@ class Conversation:
     created_at: datetime
     updated_at: datetime
     adapter: str = ""  # the name of the one that its next question is answered with; "": none
+    tags: tuple[str, ...] = ()  # in the order they were given
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@
     │   ├── PictureColoursUnknown  PictureBroken  TooManyPictures  PictureUnknown  PicturesFull  AddressRefused
     │   ├── AdapterNameInvalid  AdapterVersionUnknown  AdapterBaseUnknown  AdapterInUse  AdapterRetired
     │   ├── AdapterNothingBefore  CanaryShareInvalid
-    │   ├── SearchTooLong  SearchTooShort
+    │   ├── SearchTooLong  SearchTooShort  TagInvalid  TooManyTags  NothingChosen
     │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden  GrantEnded
@@ -144,6 +144,24 @@ class SearchTooShort(InputError):
     """A single initial letter stands for too many words."""
 
     code = "search_too_short"
+
+
+class TagInvalid(InputError):
+    """Facts: limit (characters)."""
+
+    code = "tag_invalid"
+
+
+class TooManyTags(InputError):
+    """Facts: limit (of one conversation)."""
+
+    code = "too_many_tags"
+
+
+class NothingChosen(InputError):
+    """Something was to be done with the ticked conversations, and none was."""
+
+    code = "nothing_chosen"
 
 
 class PictureEmpty(InputError):

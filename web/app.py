@@ -65,6 +65,8 @@ from web.http_metrics import count_requests
 from web.keys import keys_blueprint
 from web.lane_watch import LaneWatch
 from web.language import language_blueprint
+from web.library.routes import library_blueprint
+from web.library.service import LibraryService
 from web.mail import Outbox, mail_server
 from web.notices import Notices, notices_blueprint
 from web.operators.access import Access
@@ -186,6 +188,7 @@ def create_app(
         chat_blueprint(service, transcripts, hub, visitors, times, open_streams, pictures, sight, large_bodies, choice)
     )
     app.register_blueprint(search_blueprint(search, visitors))
+    app.register_blueprint(library_blueprint(LibraryService(store, service), visitors))
     app.register_blueprint(usage_blueprint(limits, visitors))
     app.register_blueprint(first_text_blueprint(store, visitors))
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))

@@ -5,6 +5,8 @@ Every call takes the owner's id: a foreign conversation and an unknown one look 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from shared.chat import Conversation
 from shared.store.connection import Collection, Document, translated
 from shared.store.times import moment, now
@@ -49,6 +51,29 @@ class Conversations:
         return [_conversation(document) async for document in cursor]
 
     @translated
+    async def some(self, user_id: str, tag: str, skip: int, limit: int) -> list[Conversation]:
+        """Of those with this tag, or of all if it is empty: `limit` after the first `skip`, the last used first."""
+        cursor = self._conversations.find(_tagged(user_id, tag)).sort([("updated_at", -1), ("_id", -1)])
+        return [_conversation(document) async for document in cursor.skip(skip).limit(limit)]
+
+    @translated
+    async def count(self, user_id: str, tag: str) -> int:
+        return len(await self._conversations.find(_tagged(user_id, tag), {"_id": 1}).to_list(None))
+
+    @translated
+    async def tags(self, user_id: str) -> list[str]:
+        """All that this user gave, in the order of the alphabet."""
+        cursor = self._conversations.find({"user_id": user_id}, {"tags": 1})
+        return sorted({tag async for document in cursor for tag in document.get("tags", ())})
+
+    @translated
+    async def set_tags(self, conversation_id: str, user_id: str, tags: Iterable[str]) -> None:
+        """All at once: the embedded store adds nothing to a list that is not there. Of two tabs the last wins."""
+        await self._conversations.update_one(
+            {"_id": conversation_id, "user_id": user_id}, {"$set": {"tags": list(tags)}}
+        )
+
+    @translated
     async def move_leaf(self, conversation_id: str, user_id: str, expected: str | None, leaf_id: str) -> bool:
         """Point at a new leaf if the leaf is still `expected`; False if someone else was quicker."""
         result = await self._conversations.update_one(
@@ -77,6 +102,10 @@ class Conversations:
         return result.deleted_count == 1
 
 
+def _tagged(user_id: str, tag: str) -> Document:
+    return {"user_id": user_id} | ({"tags": tag} if tag else {})
+
+
 def _conversation(document: Document) -> Conversation:
     return Conversation(
         id=document["_id"],
@@ -86,4 +115,5 @@ def _conversation(document: Document) -> Conversation:
         created_at=moment(document["created_at"]),
         updated_at=moment(document["updated_at"]),
         adapter=document.get("adapter", ""),
+        tags=tuple(document.get("tags", ())),
     )
