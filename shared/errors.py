@@ -11,6 +11,7 @@
     │   ├── AdapterNameInvalid  AdapterVersionUnknown  AdapterBaseUnknown  AdapterInUse  AdapterRetired
     │   ├── AdapterNothingBefore  CanaryShareInvalid
     │   ├── SearchTooLong  SearchTooShort  TagInvalid  TooManyTags  NothingChosen
+    │   ├── NothingToShare  ShareTooLarge  TooManyShares
     │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden  GrantEnded
@@ -162,6 +163,24 @@ class NothingChosen(InputError):
     """Something was to be done with the ticked conversations, and none was."""
 
     code = "nothing_chosen"
+
+
+class NothingToShare(InputError):
+    """No answer of the conversation is over."""
+
+    code = "nothing_to_share"
+
+
+class ShareTooLarge(InputError):
+    """Facts: limit_mib."""
+
+    code = "share_too_large"
+
+
+class TooManyShares(InputError):
+    """Facts: limit (links of one person)."""
+
+    code = "too_many_shares"
 
 
 class PictureEmpty(InputError):

@@ -67,6 +67,8 @@ from web.lane_watch import LaneWatch
 from web.language import language_blueprint
 from web.library.routes import library_blueprint
 from web.library.service import LibraryService
+from web.library.share_routes import share_blueprint
+from web.library.sharing import Sharing
 from web.mail import Outbox, mail_server
 from web.notices import Notices, notices_blueprint
 from web.operators.access import Access
@@ -189,6 +191,8 @@ def create_app(
     )
     app.register_blueprint(search_blueprint(search, visitors))
     app.register_blueprint(library_blueprint(LibraryService(store, service), visitors))
+    sharing = Sharing(store, service)
+    app.register_blueprint(share_blueprint(sharing, service, throttling, visitors, clients, settings.web.public_url))
     app.register_blueprint(usage_blueprint(limits, visitors))
     app.register_blueprint(first_text_blueprint(store, visitors))
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))

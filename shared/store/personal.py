@@ -18,12 +18,14 @@ from shared.errors import StoreUnavailable
 from shared.store.connection import Collection, Database, Document, translated
 from shared.store.pictures import Pictures
 from shared.store.search import Search
+from shared.store.shares import Shares
 
-# Whose a document is. What lets somebody in goes first.
+# Whose a document is. What lets somebody in, or others read, goes first.
 PERSONAL = {
     "sessions": "user_id",
     "keys": "user_id",
     "resets": "user_id",
+    "shares": "user_id",
     "second_steps": "_id",
     "recovery_codes": "user_id",
     "generations": "user_id",
@@ -57,10 +59,11 @@ class CountedTokens:
 
 
 class PersonalData:
-    def __init__(self, database: Database, pictures: Pictures, search: Search) -> None:
+    def __init__(self, database: Database, pictures: Pictures, search: Search, shares: Shares) -> None:
         self._database = database
         self._pictures = pictures
         self._search = search
+        self._shares = shares
         self._generations = database["generations"]
         self._conversations = database["conversations"]
 
@@ -121,6 +124,7 @@ class PersonalData:
         for conversation_id in found:
             # The turns first: what is left of them would not be found again. A question asked at this moment stays,
             # and so does its conversation.
+            await self._shares.remove_of(conversation_id)
             turns = {"conversation_id": conversation_id, "created_at": {"$lt": before.timestamp()}}
             await self.remove_turns(turns)
             await self._remove_many(self._conversations, {"_id": conversation_id} | old)

@@ -19,6 +19,7 @@ from shared.store.resets import Resets
 from shared.store.search import Search
 from shared.store.second_steps import SecondSteps
 from shared.store.sessions import Sessions
+from shared.store.shares import Shares
 from shared.store.throttle import Throttle
 from shared.store.usage import Usage
 from shared.store.users import Users
@@ -51,7 +52,8 @@ class Store:
         self.blobs = Blobs(self._database["blobs"], self._database["pictures"], versions)
         self.pictures = Pictures(self._database["pictures"], self._database["generations"], self.blobs)
         self.search = Search(self._database["search"], self._database["generations"])
-        self.personal = PersonalData(self._database, self.pictures, self.search)
+        self.shares = Shares(self._database["shares"])
+        self.personal = PersonalData(self._database, self.pictures, self.search, self.shares)
         aliases, bases = self._database["adapter_aliases"], self._database["adapter_bases"]
         self.adapters = Adapters(versions, aliases, bases, self.blobs)
 
@@ -74,6 +76,7 @@ class Store:
             self.blobs,
             self.pictures,
             self.search,
+            self.shares,
             self.personal,
             self.adapters,
         ):

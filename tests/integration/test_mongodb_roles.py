@@ -137,6 +137,9 @@ async def test_web_may_do_what_it_does(used: Used, watched: Store, memory_broker
         conversation = person.stream_url.partition("/stream")[0]
         await person.post(f"{conversation}/stop")
         await person.get("/search?q=hello")
+        link = await watched.shares.add(user.id, conversation.removeprefix("/chat/"), "제목", [])
+        assert (await person.client.get(f"/shared/{link}")).status_code == 200
+        await person.get("/library/links")
         await person.post(f"{conversation}/delete")
         await person.get("/keys")
         await person.post("/keys", name="열쇠", scope_jobs="on", expires_days="")
