@@ -11,7 +11,7 @@
     │   ├── AdapterNameInvalid  AdapterVersionUnknown  AdapterBaseUnknown  AdapterInUse  AdapterRetired
     │   ├── AdapterNothingBefore  CanaryShareInvalid
     │   ├── SearchTooLong  SearchTooShort  TagInvalid  TooManyTags  NothingChosen
-    │   ├── NothingToShare  ShareTooLarge  TooManyShares
+    │   ├── NothingToShare  ShareTooLarge  TooManyShares  ImportEmpty  ImportUnreadable
     │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden  GrantEnded
@@ -181,6 +181,18 @@ class TooManyShares(InputError):
     """Facts: limit (links of one person)."""
 
     code = "too_many_shares"
+
+
+class ImportEmpty(InputError):
+    """No file was chosen, or one without a byte."""
+
+    code = "import_empty"
+
+
+class ImportUnreadable(InputError):
+    """No JSON, or of none of the shapes that are read."""
+
+    code = "import_unreadable"
 
 
 class PictureEmpty(InputError):

@@ -65,6 +65,8 @@ from web.http_metrics import count_requests
 from web.keys import keys_blueprint
 from web.lane_watch import LaneWatch
 from web.language import language_blueprint
+from web.library.file_routes import IMPORTS, files_blueprint
+from web.library.importing import MOST_MIB as MOST_IMPORT_MIB
 from web.library.routes import library_blueprint
 from web.library.service import LibraryService
 from web.library.share_routes import share_blueprint
@@ -190,9 +192,10 @@ def create_app(
         chat_blueprint(service, transcripts, hub, visitors, times, open_streams, pictures, sight, large_bodies, choice)
     )
     app.register_blueprint(search_blueprint(search, visitors))
-    app.register_blueprint(library_blueprint(LibraryService(store, service), visitors))
+    app.register_blueprint(library_blueprint(store, LibraryService(store, service), visitors))
     sharing = Sharing(store, service)
     app.register_blueprint(share_blueprint(sharing, service, throttling, visitors, clients, settings.web.public_url))
+    app.register_blueprint(files_blueprint(store, service, transcripts, throttling, visitors, clients, large_bodies))
     app.register_blueprint(usage_blueprint(limits, visitors))
     app.register_blueprint(first_text_blueprint(store, visitors))
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))
@@ -282,6 +285,8 @@ def _most_body_bytes(picture_mib: int, path: str, mimetype: str) -> int | None:
         return None
     if path in (ADAPTERS, ADAPTER_PAGES):
         return _MOST_ADAPTER_BYTES
+    if path == IMPORTS:
+        return MOST_IMPORT_MIB * _MIB + _MOST_BODY_BYTES
     if path == UPLOADS:
         return picture_mib * _MIB + _MOST_BODY_BYTES
     is_question = path == "/chat" or (path.startswith("/chat/") and path.count("/") == 2)

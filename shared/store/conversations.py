@@ -6,6 +6,7 @@ Every call takes the owner's id: a foreign conversation and an unknown one look 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from shared.chat import Conversation
 from shared.store.connection import Collection, Document, translated
@@ -21,9 +22,18 @@ class Conversations:
         await self._conversations.create_index("user_id")
 
     @translated
-    async def create(self, conversation_id: str, user_id: str, title: str, leaf_id: str, adapter: str = "") -> None:
-        """Does nothing if it exists (the same first message sent twice)."""
-        created_at = now()
+    async def create(
+        self,
+        conversation_id: str,
+        user_id: str,
+        title: str,
+        leaf_id: str,
+        adapter: str = "",
+        *,
+        created_at: datetime | None = None,
+    ) -> None:
+        """Does nothing if it exists (the same first message sent twice). `created_at`: if it began elsewhere."""
+        used_at = now()
         await self._conversations.update_one(
             {"_id": conversation_id},
             {
@@ -32,8 +42,8 @@ class Conversations:
                     "title": title,
                     "leaf_id": leaf_id,
                     "adapter": adapter,
-                    "created_at": created_at,
-                    "updated_at": created_at,
+                    "created_at": created_at.timestamp() if created_at else used_at,
+                    "updated_at": used_at,
                 }
             },
             upsert=True,

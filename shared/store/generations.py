@@ -76,7 +76,8 @@ class Generations:
         document["prompt"] = prompt_in_store(generation.prompt, generation.pictures)
         document["pictures"] = list(document["pictures"])
         document["picture_ids"] = [picture.id for picture in generation.pictures]  # by which pictures are looked for
-        document["created_at"] = generation.created_at.timestamp()
+        for name in _TIMES:
+            document[name] = document[name].timestamp() if document[name] is not None else None
         document["permit_at"] = now()
         document["is_unindexed"] = True  # shared/store/search.py
         try:

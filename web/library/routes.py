@@ -8,8 +8,11 @@ from quart import Blueprint, Response, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from shared.errors import InputError, NunmalError
+from shared.store import Store
 from web.errors import page_after
 from web.forms import Form, query_value
+from web.library.exporting import json_of
+from web.library.file_routes import attachment
 from web.library.service import MOST_TAG_CHARACTERS, LibraryService
 from web.search.routes import page_number
 from web.visitor import Visitors
@@ -17,7 +20,7 @@ from web.visitor import Visitors
 _CHOSEN = "conversation"
 
 
-def library_blueprint(library: LibraryService, visitors: Visitors) -> Blueprint:
+def library_blueprint(store: Store, library: LibraryService, visitors: Visitors) -> Blueprint:
     blueprint = Blueprint("library", __name__, url_prefix="/library")
 
     async def shelf_page(tag: str, page: int, form: Form, error: NunmalError | None = None) -> Response:
@@ -42,7 +45,7 @@ def library_blueprint(library: LibraryService, visitors: Visitors) -> Blueprint:
 
     @blueprint.post("")
     async def arrange() -> ResponseReturnValue:
-        """Tag the ticked ones, take a tag off them, or ask whether they shall go."""
+        """Tag the ticked ones, take a tag off them, give them as a file, or ask whether they shall go."""
         form, user = await visitors.checked_form(), visitors.require_user()
         chosen, tag, page = form.every(_CHOSEN), form["tag"], page_number(form["page"])
         try:
@@ -51,6 +54,9 @@ def library_blueprint(library: LibraryService, visitors: Visitors) -> Blueprint:
                     await library.tag(user, chosen, form["typed"])
                 case "untag":
                     await library.untag(user, chosen, form["typed"])
+                case "export":
+                    going = await library.chosen(user, chosen)
+                    return attachment(await json_of(store, user, going), "application/json", going[0], "json")
                 case "delete":
                     going = await library.chosen(user, chosen)
                     return await render_template("library_delete.html", conversations=going)

@@ -50,7 +50,7 @@ class LibraryService:
 
     async def tag(self, user: User, ids: Sequence[str], text: str) -> None:
         """All of them or none. Raises TagInvalid, TooManyTags, NothingChosen, MessageInvalid."""
-        tag, chosen = _tidy_tag(text), await self.chosen(user, ids)
+        tag, chosen = tidy_tag(text), await self.chosen(user, ids)
         if any(len({*conversation.tags, tag}) > MOST_TAGS for conversation in chosen):
             raise TooManyTags(limit=MOST_TAGS)
         for conversation in chosen:
@@ -58,7 +58,7 @@ class LibraryService:
 
     async def untag(self, user: User, ids: Sequence[str], text: str) -> None:
         """Raises TagInvalid, NothingChosen, MessageInvalid."""
-        tag = _tidy_tag(text)
+        tag = tidy_tag(text)
         for conversation in await self.chosen(user, ids):
             kept = [each for each in conversation.tags if each != tag]
             await self._store.conversations.set_tags(conversation.id, user.id, kept)
@@ -72,7 +72,8 @@ class LibraryService:
                 continue
 
 
-def _tidy_tag(text: str) -> str:
+def tidy_tag(text: str) -> str:
+    """Raises TagInvalid, MessageInvalid."""
     tag = " ".join(tidy(text, MOST_TAG_CHARACTERS).replace("#", " ").split())
     if not tag or len(tag) > MOST_TAG_CHARACTERS:
         raise TagInvalid(limit=MOST_TAG_CHARACTERS)
