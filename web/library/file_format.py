@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
 from shared.chat import Conversation, Generation, GenerationState
 
-FORMAT = "nunmal.conversations"
-VERSION = 1
+FORMAT: Final = "nunmal.conversations"
+VERSION: Final = 1
 
 State = Literal["done", "stopped", "failed"]
 

@@ -97,7 +97,7 @@ def _read(row: Any) -> ForeignConversation | Unusable:
         title = _title(row)
         match _source(row):
             case "nunmal":
-                found = _ours(row["nunmal"])
+                found: ForeignConversation | None = _ours(row["nunmal"])
             case "chatgpt":
                 found = _chatgpt(row, title)
             case "open_webui":

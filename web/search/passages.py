@@ -11,7 +11,12 @@ from web.search.query import Query
 
 _BEFORE = 60  # characters around the first hit
 _AFTER = 160
-_MARKUP = re.compile(r"^[|: \t-]*-{3,}[|: \t-]*$|[*`]+|~~|^[ \t]*(?:#{1,6}|>)[ \t]*", re.MULTILINE)
+_MARKUP = re.compile(
+    r"^[|: \t-]*-{3,}[|: \t-]*$"  # rules, and the second line of tables
+    r"|^[ \t]*```.*$|^[ \t]*(?:#{1,6}|>|[-*+](?= ))[ \t]*"  # fences; what headings, quotations and lists begin with
+    r"|[*`]+|~~",
+    re.MULTILINE,
+)
 _GAPS = re.compile(r"[\s|]+")
 
 

@@ -81,4 +81,5 @@ def test_a_text_without_a_hit_has_no_passage() -> None:
 
 
 def test_marks_of_markdown_do_not_part_a_word_from_its_particle() -> None:
-    assert plain("# 제목\n\n**눈**이 `왔`다\n\n| 가 | 나 |\n|---|---|\n| 다 | 라 |") == "제목 눈이 왔다 가 나 다 라"
+    table, code = "| 가 | 나 |\n|---|---|\n| 다 | 라 |", "```python\n- 1\n```"
+    assert plain(f"# 제목\n\n**눈**이 `왔`다\n- 마\n\n{table}\n\n{code}") == "제목 눈이 왔다 마 가 나 다 라 1"
