@@ -126,6 +126,7 @@ async def test_chatgpt_comes_in_once_and_grows_with_a_later_export(store: Store,
     assert conversation.created_at.year == 2023
     await person.get(f"/chat/{conversation.id}")
     assert "<strong>물</strong>" in person.page and "<script>alert" not in person.page
+    await person.get("/chat")
 
     said: Any = {"author": {"role": "user"}, "content": {"content_type": "text", "parts": ["또?"]}}
     later[0]["mapping"]["u3"] = {"parent": "a2", "message": said}
@@ -137,6 +138,12 @@ async def test_chatgpt_comes_in_once_and_grows_with_a_later_export(store: Store,
     branch = await store.generations.branch(conversation.leaf_id or "", user.id)
     assert [turn.question for turn in branch] == ["바다가 뭐야?", "더 말해 줘", "또?"]
     assert await store.search.unindexed(10) != []
+
+    await person.get(f"/chat/{conversation.id}")
+    assert (await person.ask("여기서 이어 가요", f"/chat/{conversation.id}")).status_code == 303
+    await _bring(person, json.dumps(later).encode())
+    (again,) = await store.conversations.latest(user.id)
+    assert again.leaf_id != conversation.leaf_id  # what was said here stays in sight
 
 
 async def test_the_same_file_of_another_person_is_theirs(app: Quart, store: Store, person: WebVisitor) -> None:
