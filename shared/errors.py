@@ -10,8 +10,7 @@
     │   ├── PictureColoursUnknown  PictureBroken  TooManyPictures  PictureUnknown  PicturesFull  AddressRefused
     │   ├── AdapterNameInvalid  AdapterVersionUnknown  AdapterBaseUnknown  AdapterInUse  AdapterRetired
     │   ├── AdapterNothingBefore  CanaryShareInvalid
-    │   ├── SearchTooLong  SearchTooShort  TagInvalid  TooManyTags  NothingChosen
-    │   ├── NothingToShare  ShareTooLarge  TooManyShares  ImportEmpty  ImportUnreadable
+    │   ├── of searching, tagging, sharing and importing: shared/library_errors.py
     │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden  GrantEnded
@@ -24,7 +23,7 @@
     ├── LimitReached            this person has to wait until some of what they asked for is done or past
     │   ├── TooManyAnswers  TokensPerMinuteExceeded  TokensPerDayExceeded  TooManyTries
     ├── ServiceError            a part of the house is away; trying again later helps
-    │   ├── StoreUnavailable  BrokerUnavailable  QueueFull  TooBusy  SearchUnavailable
+    │   ├── StoreUnavailable  BrokerUnavailable  QueueFull  TooBusy  SearchUnavailable (there)
     ├── GenerationError         one answer failed; the worker lives on
     │   ├── PromptTooLong  PromptRefused  GenerationCrashed  TooManyAttempts  DeadlineExceeded  SchemaUnsupported
     │   ├── PicturesUnsupported  PictureGone  AdapterUnknown  UpstreamCannot  UpstreamRefused
@@ -133,66 +132,6 @@ class ReasonInvalid(InputError):
     """Facts: least, most (characters)."""
 
     code = "reason_invalid"
-
-
-class SearchTooLong(InputError):
-    """Facts: limit (characters), words."""
-
-    code = "search_too_long"
-
-
-class SearchTooShort(InputError):
-    """A single initial letter stands for too many words."""
-
-    code = "search_too_short"
-
-
-class TagInvalid(InputError):
-    """Facts: limit (characters)."""
-
-    code = "tag_invalid"
-
-
-class TooManyTags(InputError):
-    """Facts: limit (of one conversation)."""
-
-    code = "too_many_tags"
-
-
-class NothingChosen(InputError):
-    """Something was to be done with the ticked conversations, and none was."""
-
-    code = "nothing_chosen"
-
-
-class NothingToShare(InputError):
-    """No answer of the conversation is over."""
-
-    code = "nothing_to_share"
-
-
-class ShareTooLarge(InputError):
-    """Facts: limit_mib."""
-
-    code = "share_too_large"
-
-
-class TooManyShares(InputError):
-    """Facts: limit (links of one person)."""
-
-    code = "too_many_shares"
-
-
-class ImportEmpty(InputError):
-    """No file was chosen, or one without a byte."""
-
-    code = "import_empty"
-
-
-class ImportUnreadable(InputError):
-    """No JSON, or of none of the shapes that are read."""
-
-    code = "import_unreadable"
 
 
 class PictureEmpty(InputError):
@@ -444,12 +383,6 @@ class TooBusy(ServiceError):
     """This node has as much to do as it can bear; nothing was kept. Facts: retry_after_s (seconds)."""
 
     code = "too_busy"
-
-
-class SearchUnavailable(ServiceError):
-    """The process that takes words apart did not answer; it is started anew."""
-
-    code = "search_unavailable"
 
 
 class GenerationError(NunmalError):

@@ -9,7 +9,8 @@ from quart import Blueprint, Response, render_template, request
 from quart.typing import ResponseReturnValue
 
 from shared.chat import Conversation
-from shared.errors import ImportEmpty, InputError, LimitReached, NunmalError
+from shared.errors import InputError, LimitReached, NunmalError
+from shared.library_errors import ImportEmpty
 from shared.store import Store
 from web.auth.clients import Clients
 from web.auth.throttling import Throttling

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from shared.errors import ImportUnreadable
+from shared.library_errors import ImportUnreadable
 from web.library.file_format import FORMAT, ExportedConversation
 from web.library.message_tree import Message, Tree, turns_of
 

@@ -11,7 +11,8 @@ import random
 from collections.abc import Sequence
 
 from shared.chat import Generation, Origin
-from shared.errors import SearchUnavailable, ServiceError
+from shared.errors import ServiceError
+from shared.library_errors import SearchUnavailable
 from shared.store import Store
 from shared.store.search import Entry
 from shared.telemetry import fields

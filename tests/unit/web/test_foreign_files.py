@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import ImportUnreadable
+from shared.library_errors import ImportUnreadable
 from web.library.foreign_files import MOST_CHARACTERS, ForeignConversation, Unusable, read_file
 
 
