@@ -166,8 +166,8 @@ async def test_bad_files_and_rows_are_told(store: Store, person: WebVisitor) -> 
     assert (await _bring(person, b"")).status_code == 422
     assert "파일을 골라 주세요" in person.page
 
-    marks = {"parent": None, "message": {"author": {"role": "user"}, "content": {"content_type": "text"}}}
-    marks["message"]["content"]["parts"] = ["e" + "\u0301" * 200]  # type: ignore[index]  # dicts
+    marks: Any = {"parent": None, "message": {"author": {"role": "user"}, "content": {"content_type": "text"}}}
+    marks["message"]["content"]["parts"] = ["e" + "\u0301" * 200]
     await _bring(person, json.dumps([*_CHATGPT, {"mapping": {"x": marks}}, {"title": "뭐지"}]).encode())
     assert [row[1] for row in _rows(person)] == ["새로 가져옴", "읽을 수 없는 형식", "읽을 수 없는 형식"]
 
