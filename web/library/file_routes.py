@@ -19,12 +19,12 @@ from web.chat.service import ChatService
 from web.chat.transcript import Transcripts
 from web.errors import page_after
 from web.library.exporting import json_of, markdown_of
-from web.library.importing import MOST_MIB, MOST_TURNS, Imported, Importing
+from web.library.importing import MOST_MIB, MOST_TURNS, Imported, Importing, Outcome
 from web.visitor import Visitors
 
 IMPORTS = "/library/import"
 
-_OUTCOMES = {
+_OUTCOMES: dict[Outcome, str] = {
     "new": "files.new",
     "grown": "files.grown",
     "known": "files.known",

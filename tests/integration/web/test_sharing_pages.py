@@ -41,7 +41,7 @@ async def _link(person: WebVisitor, conversation_id: str) -> str:
     await person.get(f"/library/{conversation_id}")
     response = await person.post(f"/library/{conversation_id}/share")
     assert response.status_code == 200, person.page
-    return re.findall(r'value="http://localhost(/shared/[\w-]{43})"', person.page)[0]
+    return str(re.findall(r'value="http://localhost(/shared/[\w-]{43})"', person.page)[0])
 
 
 async def test_whoever_has_the_link_reads_the_snapshot_and_nothing_newer(
