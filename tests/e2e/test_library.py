@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, FilePayload, Page, ViewportSize, expect
 
 from tests.e2e.conftest import Site, sign_up
 from tests.scripted_worker import ScriptedWorker
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-_PHONE = {"width": 360, "height": 740}
+_PHONE = ViewportSize(width=360, height=740)
 _WIDER_THAN_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
@@ -85,11 +85,11 @@ async def test_conversations_from_elsewhere_come_in_once_on_a_phone(person: Page
     answer = {"parentId": "u", "role": "assistant", "content": "네, 넘치지 않아요.", "model": "gemma"}
     chat = {"title": "가" * 59, "history": {"messages": {"u": text, "a": answer}, "currentId": "a"}}
     file = json.dumps([{"id": "w", "chat": chat}, {"title": "빈 것"}]).encode()
-    await person.set_viewport_size(_PHONE)  # type: ignore[arg-type]  # a ViewportSize
+    await person.set_viewport_size(_PHONE)
     for outcome in ("새로 가져옴", "이미 있음"):
         await person.goto(f"{site.url}/library/import")
         await person.get_by_label("JSON 파일").set_input_files(
-            files=[{"name": "chats.json", "mimeType": "application/json", "buffer": file}]
+            files=FilePayload(name="chats.json", mimeType="application/json", buffer=file)
         )
         await person.get_by_role("button", name="가져오기").click()
         await expect(person.locator(".result tbody tr").first).to_contain_text(outcome)
