@@ -162,6 +162,7 @@ class Conversation:
     adapter: str = ""  # the name of the one that its next question is answered with; "": none
     settings: ConversationSettings = ConversationSettings()
     pins: tuple[str, ...] = ()  # turns that stay in the prompt when it grows too long
+    tags: tuple[str, ...] = ()  # in the order they were given
 
 
 @dataclass(frozen=True, slots=True)

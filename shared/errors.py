@@ -11,6 +11,7 @@
     │   ├── AdapterNameInvalid  AdapterVersionUnknown  AdapterBaseUnknown  AdapterInUse  AdapterRetired
     │   ├── AdapterNothingBefore  CanaryShareInvalid
     │   ├── about a conversation: shared/conversation_errors.py
+    │   ├── of searching, tagging, sharing and importing: shared/library_errors.py
     │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden  GrantEnded
@@ -23,7 +24,7 @@
     ├── LimitReached            this person has to wait until some of what they asked for is done or past
     │   ├── TooManyAnswers  TokensPerMinuteExceeded  TokensPerDayExceeded  TooManyTries
     ├── ServiceError            a part of the house is away; trying again later helps
-    │   ├── StoreUnavailable  BrokerUnavailable  QueueFull  TooBusy
+    │   ├── StoreUnavailable  BrokerUnavailable  QueueFull  TooBusy  SearchUnavailable (there)
     ├── GenerationError         one answer failed; the worker lives on
     │   ├── PromptTooLong  PromptRefused  GenerationCrashed  TooManyAttempts  DeadlineExceeded  SchemaUnsupported
     │   ├── PicturesUnsupported  PictureGone  AdapterUnknown  UpstreamCannot  UpstreamRefused

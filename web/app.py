@@ -71,6 +71,12 @@ from web.http_metrics import count_requests
 from web.keys import keys_blueprint
 from web.lane_watch import LaneWatch
 from web.language import language_blueprint
+from web.library.file_routes import IMPORTS, files_blueprint
+from web.library.importing import MOST_MIB as MOST_IMPORT_MIB
+from web.library.routes import library_blueprint
+from web.library.service import LibraryService
+from web.library.share_routes import share_blueprint
+from web.library.sharing import Sharing
 from web.mail import Outbox, mail_server
 from web.notices import Notices, notices_blueprint
 from web.operators.access import Access
@@ -81,6 +87,9 @@ from web.operators.routes import access_blueprint
 from web.ops import ops_blueprint
 from web.pictures.routes import UPLOADS, pictures_blueprint
 from web.pictures.service import MOST_PER_MESSAGE, PictureService
+from web.search.analyser import Analyser
+from web.search.routes import search_blueprint
+from web.search.service import SearchService
 from web.security import Csrf, harden
 from web.security_txt import security_txt_blueprint
 from web.usage import usage_blueprint
@@ -102,6 +111,7 @@ def create_app(
     node_id: str,
     extra_ready: Callable[[], bool] | None = None,
     stream_times: StreamTimes | None = None,
+    analyser: Analyser | None = None,
 ) -> Quart:
     """`broker` and `store` are open. Raises ConfigError without a secret key."""
     if settings.secret_key is None or len(settings.secret_key.get_secret_value()) < 32:
@@ -169,6 +179,7 @@ def create_app(
         waiting_room=settings.web.waiting_room,
         wait_goal_s=settings.web.wait_goal_s,
     )
+    search = SearchService(store, analyser or Analyser())
     history = History()
     console = Console(store, watch, history, broker)
 
@@ -192,6 +203,11 @@ def create_app(
         chat_blueprint(service, chat_page, hub, visitors, times, open_streams, pictures, large_bodies)
     )
     app.register_blueprint(turns_blueprint(branches, service, chat_page, visitors))
+    app.register_blueprint(search_blueprint(search, visitors))
+    app.register_blueprint(library_blueprint(store, LibraryService(store, service), visitors))
+    sharing = Sharing(store, service)
+    app.register_blueprint(share_blueprint(sharing, service, throttling, visitors, clients, settings.web.public_url))
+    app.register_blueprint(files_blueprint(store, service, transcripts, throttling, visitors, clients, large_bodies))
     app.register_blueprint(usage_blueprint(limits, visitors))
     app.register_blueprint(first_text_blueprint(store, visitors))
     app.register_blueprint(keys_blueprint(store, accounts, visitors, clients, letters))
@@ -257,7 +273,8 @@ def create_app(
     async def lifespan() -> AsyncGenerator[None, None]:
         await broker.declare_lane(lane_name)
         async with hub.running():
-            running = [asyncio.create_task(each) for each in (watch.run(history.take), held.run())]
+            tasks = (watch.run(history.take), held.run(), search.indexing.run())
+            running = [asyncio.create_task(each) for each in tasks]
             yield
             for each in running:
                 each.cancel()
@@ -266,6 +283,7 @@ def create_app(
             await gate.close()
             await outbox.close()
             await pictures.close()
+            await search.close()
 
     return app
 
@@ -279,6 +297,8 @@ def _most_body_bytes(picture_mib: int, path: str, mimetype: str) -> int | None:
         return None
     if path in (ADAPTERS, ADAPTER_PAGES):
         return _MOST_ADAPTER_BYTES
+    if path == IMPORTS:
+        return MOST_IMPORT_MIB * _MIB + _MOST_BODY_BYTES
     if path == UPLOADS:
         return picture_mib * _MIB + _MOST_BODY_BYTES
     is_question = path == "/chat" or (path.startswith("/chat/") and path.count("/") == 2)

@@ -5,8 +5,9 @@ Every call takes the owner's id: a foreign conversation and an unknown one look 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 
 from shared.chat import Conversation, ConversationSettings, Style
 from shared.store.connection import Collection, Document, translated
@@ -30,9 +31,11 @@ class Conversations:
         leaf_id: str,
         adapter: str = "",
         settings: ConversationSettings | None = None,
+        *,
+        created_at: datetime | None = None,
     ) -> None:
-        """Does nothing if it exists (the same first message sent twice)."""
-        created_at = now()
+        """Does nothing if it exists (the same first message sent twice). `created_at`: if it began elsewhere."""
+        used_at = now()
         await self._conversations.update_one(
             {"_id": conversation_id},
             {
@@ -42,8 +45,8 @@ class Conversations:
                     "leaf_id": leaf_id,
                     "adapter": adapter,
                     "settings": asdict(settings or ConversationSettings()),
-                    "created_at": created_at,
-                    "updated_at": created_at,
+                    "created_at": created_at.timestamp() if created_at else used_at,
+                    "updated_at": used_at,
                 }
             },
             upsert=True,
@@ -59,6 +62,29 @@ class Conversations:
         """The user's conversations, the last used first."""
         cursor = self._conversations.find({"user_id": user_id}).sort([("updated_at", -1), ("_id", -1)]).limit(limit)
         return [_conversation(document) async for document in cursor]
+
+    @translated
+    async def some(self, user_id: str, tag: str, skip: int, limit: int) -> list[Conversation]:
+        """Of those with this tag, or of all if it is empty: `limit` after the first `skip`, the last used first."""
+        cursor = self._conversations.find(_tagged(user_id, tag)).sort([("updated_at", -1), ("_id", -1)])
+        return [_conversation(document) async for document in cursor.skip(skip).limit(limit)]
+
+    @translated
+    async def count(self, user_id: str, tag: str) -> int:
+        return len(await self._conversations.find(_tagged(user_id, tag), {"_id": 1}).to_list(None))
+
+    @translated
+    async def tags(self, user_id: str) -> list[str]:
+        """All that this user gave, in the order of the alphabet."""
+        cursor = self._conversations.find({"user_id": user_id}, {"tags": 1})
+        return sorted({tag async for document in cursor for tag in document.get("tags", ())})
+
+    @translated
+    async def set_tags(self, conversation_id: str, user_id: str, tags: Iterable[str]) -> None:
+        """All at once: the embedded store adds nothing to a list that is not there. Of two tabs the last wins."""
+        await self._conversations.update_one(
+            {"_id": conversation_id, "user_id": user_id}, {"$set": {"tags": list(tags)}}
+        )
 
     @translated
     async def move_leaf(
@@ -101,6 +127,10 @@ class Conversations:
         return result.deleted_count == 1
 
 
+def _tagged(user_id: str, tag: str) -> Document:
+    return {"user_id": user_id} | ({"tags": tag} if tag else {})
+
+
 def _conversation(document: Document) -> Conversation:
     return Conversation(
         id=document["_id"],
@@ -112,6 +142,7 @@ def _conversation(document: Document) -> Conversation:
         adapter=document.get("adapter", ""),
         settings=_settings(document.get("settings", {})),
         pins=tuple(document.get("pins", ())),
+        tags=tuple(document.get("tags", ())),
     )
 
 

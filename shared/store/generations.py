@@ -78,8 +78,10 @@ class Generations:
         document["pictures"] = list(document["pictures"])
         document["pins"] = list(generation.pins)
         document["picture_ids"] = [picture.id for picture in generation.pictures]  # by which pictures are looked for
-        document["created_at"] = generation.created_at.timestamp()
+        for name in _TIMES:
+            document[name] = document[name].timestamp() if document[name] is not None else None
         document["permit_at"] = now()
+        document["is_unindexed"] = True  # shared/store/search.py
         try:
             await self._generations.insert_one(document)
         except DuplicateKeyError:
@@ -364,6 +366,7 @@ class Generations:
                     "error_facts": {},
                     "finished_at": None,
                     "worker_id": None,
+                    "is_unindexed": True,
                     "permit_at": 0.0,  # recovery sends the permit if nobody else can
                 }
             },

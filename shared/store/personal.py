@@ -17,16 +17,20 @@ from shared.chat import GenerationState, Origin
 from shared.errors import StoreUnavailable
 from shared.store.connection import Collection, Database, Document, translated
 from shared.store.pictures import Pictures
+from shared.store.search import Search
+from shared.store.shares import Shares
 
-# Whose a document is. What lets somebody in goes first.
+# Whose a document is. What lets somebody in, or others read, goes first.
 PERSONAL = {
     "sessions": "user_id",
     "keys": "user_id",
     "resets": "user_id",
+    "shares": "user_id",
     "second_steps": "_id",
     "recovery_codes": "user_id",
     "generations": "user_id",
     "conversations": "user_id",
+    "search": "user_id",  # after the turns it is made of
     "grants": "owner_id",
 }
 PERSONAL_BY_PREFIX = frozenset({"users", "usage", "fairness"})  # users: shared/store/users.py; the others: below
@@ -55,9 +59,11 @@ class CountedTokens:
 
 
 class PersonalData:
-    def __init__(self, database: Database, pictures: Pictures) -> None:
+    def __init__(self, database: Database, pictures: Pictures, search: Search, shares: Shares) -> None:
         self._database = database
         self._pictures = pictures
+        self._search = search
+        self._shares = shares
         self._generations = database["generations"]
         self._conversations = database["conversations"]
 
@@ -108,6 +114,7 @@ class PersonalData:
             shown = await self._shown_in(found)
             await self._pictures.keep(shown)
             await self._remove_many(self._generations, {"_id": {"$in": found}})
+            await self._search.remove(found)
             await self._pictures.let_go(shown)
 
     async def remove_conversations(self, before: datetime, limit: int) -> int:
@@ -117,6 +124,7 @@ class PersonalData:
         for conversation_id in found:
             # The turns first: what is left of them would not be found again. A question asked at this moment stays,
             # and so does its conversation.
+            await self._shares.remove_of(conversation_id)
             turns = {"conversation_id": conversation_id, "created_at": {"$lt": before.timestamp()}}
             await self.remove_turns(turns)
             await self._remove_many(self._conversations, {"_id": conversation_id} | old)

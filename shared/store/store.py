@@ -16,8 +16,10 @@ from shared.store.keys import Keys
 from shared.store.personal import PersonalData
 from shared.store.pictures import Pictures
 from shared.store.resets import Resets
+from shared.store.search import Search
 from shared.store.second_steps import SecondSteps
 from shared.store.sessions import Sessions
+from shared.store.shares import Shares
 from shared.store.throttle import Throttle
 from shared.store.usage import Usage
 from shared.store.users import Users
@@ -49,7 +51,9 @@ class Store:
         versions = self._database["adapter_versions"]
         self.blobs = Blobs(self._database["blobs"], self._database["pictures"], versions)
         self.pictures = Pictures(self._database["pictures"], self._database["generations"], self.blobs)
-        self.personal = PersonalData(self._database, self.pictures)
+        self.search = Search(self._database["search"], self._database["generations"])
+        self.shares = Shares(self._database["shares"])
+        self.personal = PersonalData(self._database, self.pictures, self.search, self.shares)
         aliases, bases = self._database["adapter_aliases"], self._database["adapter_bases"]
         self.adapters = Adapters(versions, aliases, bases, self.blobs)
 
@@ -71,6 +75,8 @@ class Store:
             self.grants,
             self.blobs,
             self.pictures,
+            self.search,
+            self.shares,
             self.personal,
             self.adapters,
         ):

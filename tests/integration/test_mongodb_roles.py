@@ -29,6 +29,7 @@ from shared.store import Store, connection
 from shared.store.personal import PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
 from tests.adapter_folders import BASE, checked, write_adapter
 from tests.factories import generation
+from tests.local_analyser import LocalAnalyser
 from tests.web_visitor import PASSWORD, WebVisitor, web_settings
 from tests.worker_house import NODE, House, Node
 from web.app import create_app
@@ -139,7 +140,7 @@ def test_compose_gives_each_room_its_own_account_and_no_password() -> None:
 
 
 async def test_web_may_do_what_it_does(used: Used, watched: Store, memory_broker: MemoryBroker) -> None:
-    app = create_app(web_settings(), memory_broker, watched, node_id="node")
+    app = create_app(web_settings(), memory_broker, watched, node_id="node", analyser=LocalAnalyser())
     async with app.test_app():
         person = WebVisitor(app)
         email = await person.sign_up()
@@ -148,6 +149,10 @@ async def test_web_may_do_what_it_does(used: Used, watched: Store, memory_broker
         await person.ask("안녕?")
         conversation = person.stream_url.partition("/stream")[0]
         await person.post(f"{conversation}/stop")
+        await person.get("/search?q=hello")
+        link = await watched.shares.add(user.id, conversation.removeprefix("/chat/"), "제목", [])
+        assert (await person.client.get(f"/shared/{link}")).status_code == 200
+        await person.get("/library/links")
         await person.post(f"{conversation}/delete")
         await person.get("/keys")
         await person.post("/keys", name="열쇠", scope_jobs="on", expires_days="")

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
+from shared.text.morphemes import morphemes
 from training.compare.intervals import Counts, Measured, mean_of
-from training.morphemes import morphemes
 
 _ORDERS = 4
 

@@ -22,7 +22,7 @@ import yaml
 
 from shared.errors import ConfigError
 from shared.settings import load_settings
-from training.morphemes import nouns
+from shared.text.morphemes import nouns
 
 _WORD = re.compile(r"[가-힣]{3,8}")
 _LEAST = 5  # how often it must occur

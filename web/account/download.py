@@ -18,6 +18,7 @@ from shared.store import Store
 from shared.store.grants import Grant
 from shared.store.keys import ApiKey
 from shared.store.sessions import Session
+from shared.store.shares import Share
 
 _TURNS_AT_ONCE = 20
 
@@ -38,6 +39,7 @@ async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
     parts = {
         "conversations": _conversations(store, user),
         "pictures": _pictures(store, user),
+        "shared_links": _rows(_share(share) for share in await store.shares.of_user(user.id)),
         "api_answers": _api_answers(store, user),
         "api_keys": _rows(_key(key) for key in await store.keys.of_user(user.id)),
         "log_ins": _rows(_session(session) for session in await store.sessions.of(user.id, token)),
@@ -166,6 +168,17 @@ def _key(key: ApiKey) -> dict[str, Any]:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "last_used_at": key.last_used_at,
+    }
+
+
+def _share(share: Share) -> dict[str, Any]:
+    """What it shows is in the conversation."""
+    return {
+        "id": share.id,
+        "conversation": share.conversation_id,
+        "title": share.title,
+        "ends_with": share.hint,
+        "created_at": share.created_at,
     }
 
 

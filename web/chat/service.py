@@ -142,6 +142,7 @@ class ChatService:
         for turn in await self._store.generations.of_conversation(conversation_id, user.id):
             if not turn.state.is_final:
                 await self._cancellation.cancel(user.id, turn.id)
+        await self._store.shares.remove_of(conversation_id)
         await self._store.conversations.delete(conversation_id, user.id)
         await self._store.personal.remove_turns({"conversation_id": conversation_id})
 

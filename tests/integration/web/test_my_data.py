@@ -19,6 +19,7 @@ from shared.errors import StoreUnavailable
 from shared.ids import new_id
 from shared.store import Store
 from shared.store.grants import new_grant
+from shared.store.search import Entry
 from tests.factories import LANE, generation
 from tests.integration.web.api.conftest import HELLO, Desk, Program
 from tests.web_visitor import PASSWORD, WebVisitor, web_settings
@@ -26,7 +27,18 @@ from web.app import create_app
 
 _DAY = timedelta(days=1)
 _ADDRESS = "198.51.100.77"
-_MARKS = ("박표식", "표식질문", "표식답변", "표식열쇠", "표식지시", "표식응답", "MarkedBrowser", "표식이유", _ADDRESS)
+_MARKS = (
+    "박표식",
+    "표식질문",
+    "표식답변",
+    "표식열쇠",
+    "표식지시",
+    "표식응답",
+    "표식공유",
+    "MarkedBrowser",
+    "표식이유",
+    _ADDRESS,
+)
 
 
 class Marked:
@@ -53,6 +65,8 @@ async def marked(app: Quart, store: Store) -> Marked:
     turn = await store.generations.get(conversation.id)
     assert turn is not None
     await _say(store, turn, "표식답변")
+    await store.shares.add(user.id, conversation.id, "표식공유", [turn])
+    await store.search.put(Entry(turn.id, conversation.id), user.id, ["표식낱말"])
     _, key = await store.keys.create(user.id, "표식열쇠")
     prompt = (Message(Role.USER, "표식지시"),)
     answer = generation(user_id=user.id, origin=Origin.CHAT, prompt=prompt, lane="chat.other")
@@ -86,7 +100,7 @@ async def _delete(marked: Marked, password: str = PASSWORD, code: str = "") -> R
 async def test_the_marks_are_in_every_collection_that_is_about_people(store: Store, marked: Marked) -> None:
     assert await _where(store, marked.user.id) == {
         *("users", "sessions", "keys", "resets", "second_steps", "recovery_codes"),
-        *("generations", "conversations", "grants", "usage", "fairness"),
+        *("generations", "conversations", "grants", "usage", "fairness", "search", "shares"),
     }
     text = "".join((await _everything(store)).values())
     assert [mark for mark in (*_MARKS, marked.user.email) if mark not in text] == []

@@ -118,6 +118,10 @@ async def test_a_chat_about_addresses_asks_none_of_them(
     assert guard.outside == []
 
 
+async def _branch(store: Store, turn: Generation) -> list[Generation]:
+    return await store.generations.branch(turn.id, turn.user_id)
+
+
 async def test_no_page_refers_to_another_site(guard: Guard, app: Quart, store: Store, person: WebVisitor) -> None:
     (user,) = await store.users.everyone()
     turn = generation(user_id=user.id, question=_HOSTILE)
@@ -127,10 +131,12 @@ async def test_no_page_refers_to_another_site(guard: Guard, app: Quart, store: S
     await store.generations.finish(turn.id, claimed.attempt, GenerationState.DONE, [1], _HOSTILE)
     await store.conversations.create(turn.conversation_id, user.id, f"https://{_OUTSIDE}", turn.id)
     anonymous = WebVisitor(app)
-    conversation = f"/chat/{turn.conversation_id}"
+    conversation, filed = f"/chat/{turn.conversation_id}", f"/library/{turn.conversation_id}"
+    shared = f"/shared/{await store.shares.add(user.id, turn.conversation_id, _HOSTILE, await _branch(store, turn))}"
     for visitor, paths in (
         (person, ("/chat", conversation, "/account", "/account/delete", "/keys", "/usage", "/notices")),
-        (anonymous, ("/login", "/signup", "/reset", "/account/deleted", "/developers", "/nothing-here")),
+        (person, ("/library", "/library/links", "/library/import", filed, f"{filed}/print")),
+        (anonymous, (shared, "/login", "/signup", "/reset", "/account/deleted", "/developers", "/nothing-here")),
     ):
         for path in paths:
             await visitor.get(path)

@@ -20,5 +20,6 @@ export function followConversation() {
   sheet()?.addEventListener("scroll", ({ currentTarget: main }) => {
     isFollowing = main.scrollHeight - main.scrollTop - main.clientHeight < NEAR_PX;
   }, { passive: true });
-  scrollToEnd();
+  isFollowing = !location.hash; // a link to a turn stays there
+  keepUp();
 }

@@ -8,10 +8,10 @@ pytest.importorskip("kiwipiepy")
 pytest.importorskip("sacrebleu")
 from sacrebleu.metrics.bleu import BLEU
 
+from shared.text.morphemes import morphemes, nouns
 from training.compare.embedders import LetterEmbedder, cosine
 from training.compare.intervals import interval
 from training.compare.overlap import bleu, longest_common, rouge
-from training.morphemes import morphemes, nouns
 
 SAID = ["주민센터에서 신청하세요.", "모르겠어요.", ""]
 WANTED = ["가까운 주민센터에서 신청하시면 돼요!", "복지로에서 신청하세요.", "네, 받을 수 있어요."]

@@ -1,0 +1,14 @@
+"""The analyser without a process of its own: a run of tests loads its dictionary once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from shared.text.morphemes import Stem, stems
+from web.search.analyser import Analyser
+
+
+class LocalAnalyser(Analyser):
+    async def stems(self, texts: Sequence[str]) -> list[list[Stem]]:
+        return await asyncio.to_thread(lambda: [stems(text) for text in texts])

@@ -1,0 +1,77 @@
+"""Texts to stems, in a process beside this node that begins with the first of them and ends with the node."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
+
+from shared.library_errors import SearchUnavailable
+from shared.settings import environment_without_settings
+from shared.telemetry import fields
+from shared.text.morphemes import Stem
+
+log = logging.getLogger(__name__)
+
+MODULE = "web.search.analysing_process"
+MOST_CHARACTERS = 20_000  # of one text that are looked at; they take a fifth of a second
+
+_WITHIN_S = 30.0  # the first text waits for the dictionary, on a busy machine 10 s
+_LONGEST_LINE = 64 << 20
+
+
+class Analyser:
+    def __init__(self, within_s: float = _WITHIN_S) -> None:
+        self._within_s = within_s
+        self._process: Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def stems(self, texts: Sequence[str]) -> list[list[Stem]]:
+        """Of the beginning of each text. Raises SearchUnavailable when it crashed or took too long."""
+        if not texts:
+            return []
+        line = json.dumps([text[:MOST_CHARACTERS] for text in texts]).encode() + b"\n"
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._within_s):
+                    said = json.loads(await self._ask(line))
+            except (TimeoutError, OSError, ValueError) as error:
+                log.warning("analyser_lost", extra=fields(reason=type(error).__name__))
+                await self.close()
+                raise SearchUnavailable from error
+            except BaseException:  # cancelled in the middle: what it says next would be taken for another's
+                await self.close()
+                raise
+        return [[Stem(*stem) for stem in found] for found in said]
+
+    async def close(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _ask(self, line: bytes) -> bytes:
+        if self._process is None:
+            self._process = await _start()
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None  # both are pipes
+        process.stdin.write(line)
+        await process.stdin.drain()
+        return await process.stdout.readline()  # nothing, which is no JSON, if it has ended
+
+
+async def _start() -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", MODULE),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+        limit=_LONGEST_LINE,
+        env=environment_without_settings(),
+        start_new_session=True,  # Ctrl-C is ours: it ends when its stdin does
+    )
