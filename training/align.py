@@ -122,7 +122,7 @@ class Speaker(torch.nn.Module):
                 position_ids=packed.positions,
                 use_cache=False,
             ).last_hidden_state
-        head: Any = self.language.get_output_embeddings()
+        head: Any = self.language.get_output_embeddings()  # type: ignore[no-untyped-call]  # transformers
         return learned_loss(hidden, head.weight, packed.ids, packed.counts)
 
 

@@ -38,7 +38,7 @@ def open_language_model(folder: Path, dtype: torch.dtype = torch.float32) -> Pre
     if not has_eyes(config):
         return whole  # type: ignore[no-any-return]
     with torch.device("meta"):  # its weights come from the whole
-        language: Any = AutoModelForCausalLM.from_config(config.text_config)
+        language: Any = AutoModelForCausalLM.from_config(config.text_config)  # type: ignore[no-untyped-call]  # transformers
     setattr(language, language.base_model_prefix, whole.get_decoder())
     language.set_output_embeddings(whole.get_output_embeddings())
     language.generation_config = whole.generation_config

@@ -83,11 +83,13 @@ def _rising(points: Sequence[tuple[int, float]], size: str) -> list[dict[str, fl
 
 
 def as_profile(measured: dict[str, Any], **origin: str) -> Profile:
-    fields = measured | {
+    fields: dict[str, Any] = {
+        **measured,
+        **origin,
         "steps": tuple(Step(**each) for each in measured["steps"]),
         "prompts": tuple(Reading(**each) for each in measured["prompts"]),
     }
-    return Profile(kind="measured", **origin, **fields)
+    return Profile(kind="measured", **fields)
 
 
 async def _measure(model: Path, options: argparse.Namespace) -> dict[str, Any]:

@@ -263,7 +263,8 @@ def test_a_stage_goes_on_with_weights_that_were_kept_elsewhere(
     spent = align.begin_stage(recipe, stage, speaker)
 
     assert spent == loop.Progress(0, 5000, 61)  # steps are counted anew, so the rate warms up
-    assert speaker.language.get_output_embeddings().weight is speaker.language.get_input_embeddings().weight
+    language: Any = speaker.language
+    assert language.get_output_embeddings().weight is language.get_input_embeddings().weight
     found, wanted = speaker.state_dict(), learned.state_dict()
     assert all(torch.equal(found[name], wanted[name].bfloat16().float()) for name in wanted)
 

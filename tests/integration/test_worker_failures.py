@@ -78,13 +78,13 @@ async def test_a_checkpoint_that_lands_late_takes_nothing_from_an_answer_given_b
     keep, late, has_overtaken = house.store.generations.checkpoint, asyncio.Event(), asyncio.Event()
     landed: list[asyncio.Task[CheckpointResult]] = []
 
-    async def land(*what: Any, **how: bool) -> CheckpointResult:
+    async def land(*what: Any, **how: Any) -> CheckpointResult:
         late.set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(has_overtaken.wait(), 0.5)
         return await keep(*what, **how)
 
-    async def overtaken(*what: Any, **how: bool) -> CheckpointResult:
+    async def overtaken(*what: Any, **how: Any) -> CheckpointResult:
         if not landed:
             landed.append(asyncio.create_task(land(*what, **how)))
             return await asyncio.shield(landed[0])

@@ -29,7 +29,7 @@ async def _long_conversation(store: Store, **last: object) -> list[Generation]:
     user = await _owner(store)
     turns: list[Generation] = []
     for number in range(4):
-        given = {"state": GenerationState.DONE, "question": f"질문{number}", "answer": "답" * 20}
+        given: dict[str, object] = {"state": GenerationState.DONE, "question": f"질문{number}", "answer": "답" * 20}
         given |= last if number == 3 else {}
         turn_id = new_id()
         first = turns[0].id if turns else turn_id
