@@ -1,4 +1,4 @@
-// What a conversation has beside its answers.
+// Of a conversation.
 import { ChatComposer } from "./composer.js";
 import { ChosenPictures } from "./chosen-pictures.js";
 import { measureFirstText } from "./first-text.js";

@@ -1,4 +1,4 @@
-// What makes every page pleasant. All of it also works without: forms, redirects and links.
+// What makes every page pleasant; forms and links do without.
 import { ChatStream } from "./stream.js";
 import { CopyText } from "./copy.js";
 import { localTimes } from "./times.js";

@@ -19,7 +19,7 @@ export class ChatStream extends HTMLElement {
 
   // Of the answers of a conversation only the first that is not over needs a connection, of which browsers have few.
   handleEvent() {
-    const isBehind = this.closest("[role=log]") && !this.contains(document.querySelector(UNFINISHED));
+    const isBehind = this.closest(".transcript") && !this.contains(document.querySelector(UNFINISHED));
     if (this.#source || this.#retry || isBehind) return;
     this.#connect();
   }
