@@ -39,7 +39,7 @@ from tests.service import ROOT
 OUTPUT = ROOT / "build" / "bench" / "capacity.json"
 GOAL = 0.15
 _PROMPT = 48  # tokens of every prompt
-_ANSWER = Lengths(40, 100)
+_ANSWER = Lengths(160, 400)
 _SINGLE = 8  # questions one at a time
 
 
