@@ -1,7 +1,7 @@
 """By what a person's turns are found: one document a turn, with the stems of its question and answer as one text.
 
 A text and not a list, because an index on a list breaks its look-ups on the embedded store. A search reads the owner's
-documents, and no others; at 20,000 turns that takes the embedded store 0.4 s and MongoDB a tenth of it.
+documents, and no others; at 20,000 turns that takes the embedded store 0.4 s (MongoDB was not measured).
 
 Which turns lack a document is a mark on the turn (`is_unindexed`), so whoever dies in between, the work goes on there.
 """
