@@ -11,7 +11,7 @@
     │   ├── AdapterNameInvalid  AdapterVersionUnknown  AdapterBaseUnknown  AdapterInUse  AdapterRetired
     │   ├── AdapterNothingBefore  CanaryShareInvalid
     │   ├── about a conversation: shared/conversation_errors.py
-    │   ├── of searching, tagging, sharing and importing: shared/library_errors.py
+    │   ├── of searching, tagging, sharing and importing: shared/organising_errors.py
     │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it
     │   ├── LoginFailed  LoginRequired  CsrfFailed  Forbidden  GrantEnded

@@ -71,12 +71,6 @@ from web.http_metrics import count_requests
 from web.keys import keys_blueprint
 from web.lane_watch import LaneWatch
 from web.language import language_blueprint
-from web.library.file_routes import IMPORTS, files_blueprint
-from web.library.importing import MOST_MIB as MOST_IMPORT_MIB
-from web.library.routes import library_blueprint
-from web.library.service import LibraryService
-from web.library.share_routes import share_blueprint
-from web.library.sharing import Sharing
 from web.mail import Outbox, mail_server
 from web.notices import Notices, notices_blueprint
 from web.operators.access import Access
@@ -85,6 +79,12 @@ from web.operators.console_routes import console_blueprint
 from web.operators.history import History
 from web.operators.routes import access_blueprint
 from web.ops import ops_blueprint
+from web.organising.file_routes import IMPORTS, files_blueprint
+from web.organising.importing import MOST_MIB as MOST_IMPORT_MIB
+from web.organising.routes import library_blueprint
+from web.organising.service import LibraryService
+from web.organising.share_routes import share_blueprint
+from web.organising.sharing import Sharing
 from web.pictures.routes import UPLOADS, pictures_blueprint
 from web.pictures.service import MOST_PER_MESSAGE, PictureService
 from web.search.analyser import Analyser

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -17,10 +17,14 @@ from shared.broker.rabbitmq import RabbitBroker
 from shared.dead_letters import DeadLetters
 from shared.store import Store
 from tests.alerts.stand_in import TOLD, StandIn
+from tests.chaos.checker import Answer
 from tests.chaos.client import Browser
 from tests.chaos.planted import POISON
 from tests.chaos.system import Service, System
+from tests.waiting import until
 
+_WRITTEN_WITHIN_S = 60.0
+_FROZEN_S = 13.0  # longer than the alerts' thresholds
 _LONG = "뷁" * 7900  # more tokens than the model's context
 
 
@@ -84,6 +88,17 @@ async def nobody_works(site: Site) -> AsyncIterator[None]:
             worker.signal(signal.SIGCONT)
 
 
+async def _is_being_written(system: System, answers: Sequence[Answer]) -> None:
+    """Until one of these has tokens in the store. Raises TimeoutError."""
+    ids = {answer.generation_id for answer in answers}
+
+    async def has_tokens() -> bool:
+        return any(tokens for each, (_, tokens) in (await system.running()).items() if each in ids)
+
+    if not await until(has_tokens, _WRITTEN_WITHIN_S):
+        raise TimeoutError("none of the answers is being written")
+
+
 @contextlib.asynccontextmanager
 async def workers_are_killed(site: Site) -> AsyncIterator[None]:
     """One after the other, with answers in their hands."""
@@ -91,8 +106,8 @@ async def workers_are_killed(site: Site) -> AsyncIterator[None]:
 
     async def kill() -> None:
         await site.system.whole()
-        await asyncio.gather(*(person.ask("길게 이야기해 주세요.") for person in site.people))
-        await asyncio.sleep(1.0)  # they are claimed
+        asked = await asyncio.gather(*(person.ask("길게 이야기해 주세요.") for person in site.people))
+        await _is_being_written(site.system, asked)
         next(victims).signal(signal.SIGKILL)
 
     async with again_and_again(kill, 5.0):
@@ -106,14 +121,14 @@ async def engines_hang(site: Site) -> AsyncIterator[None]:
     async def hang() -> None:
         engines = [pid for worker in site.system.workers for pid in worker.pids[1:]]
         running = [(person, await person.ask("길게 이야기해 주세요.")) for person in site.people[:4]]
-        await asyncio.sleep(1.0)  # they are being written
+        await _is_being_written(site.system, [answer for _, answer in running])
         for pid in engines:
             os.kill(pid, signal.SIGSTOP)
         try:
             for person, answer in running:
                 await person.stop(answer)
             await asyncio.gather(*(person.ask("안녕?") for person in site.people[4:8]))
-            await asyncio.sleep(13.0)
+            await asyncio.sleep(_FROZEN_S)  # the symptom itself, not a wait for anything
         finally:
             for pid in engines:
                 os.kill(pid, signal.SIGCONT)

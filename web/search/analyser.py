@@ -10,7 +10,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
 
-from shared.library_errors import SearchUnavailable
+from shared.organising_errors import SearchUnavailable
 from shared.settings import environment_without_settings
 from shared.telemetry import fields
 from shared.text.morphemes import Stem

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from shared.chat import Generation, Origin
 from shared.errors import ServiceError
-from shared.library_errors import SearchUnavailable
+from shared.organising_errors import SearchUnavailable
 from shared.store import Store
 from shared.store.search import Entry
 from shared.telemetry import fields

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from shared.library_errors import SearchTooLong, SearchTooShort
+from shared.organising_errors import SearchTooLong, SearchTooShort
 from shared.text.morphemes import Stem
 from web.forms import tidy
 

@@ -8,7 +8,7 @@ from quart import Blueprint, render_template, request
 from quart.typing import ResponseReturnValue
 
 from shared.errors import InputError, NunmalError
-from shared.library_errors import SearchUnavailable
+from shared.organising_errors import SearchUnavailable
 from web.errors import page_after
 from web.forms import query_value
 from web.search.query import MOST_CHARACTERS

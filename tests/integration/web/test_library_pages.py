@@ -11,7 +11,7 @@ from quart import Quart, Response
 from shared.chat import GenerationState
 from shared.store import Store
 from tests.web_visitor import WebVisitor
-from web.library.service import MOST_TAG_CHARACTERS, MOST_TAGS
+from web.organising.service import MOST_TAG_CHARACTERS, MOST_TAGS
 
 
 async def _ask(person: WebVisitor, *questions: str) -> list[str]:

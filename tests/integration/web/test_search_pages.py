@@ -12,7 +12,7 @@ from quart import Quart
 
 from shared.broker.memory import MemoryBroker
 from shared.chat import AccountRole, GenerationState
-from shared.library_errors import SearchUnavailable
+from shared.organising_errors import SearchUnavailable
 from shared.store import Store
 from shared.text.morphemes import Stem
 from tests.factories import generation

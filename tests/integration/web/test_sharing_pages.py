@@ -13,7 +13,7 @@ from shared.store import Store
 from tests.factories import generation
 from tests.picture_files import png
 from tests.web_visitor import WebVisitor
-from web.library import sharing
+from web.organising import sharing
 
 _ANSWER = "**바다**예요. <script>alert(1)</script>"
 

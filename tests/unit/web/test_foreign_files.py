@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.library_errors import ImportUnreadable
-from web.library.foreign_files import MOST_CHARACTERS, ForeignConversation, Unusable, read_file
+from shared.organising_errors import ImportUnreadable
+from web.organising.foreign_files import MOST_CHARACTERS, ForeignConversation, Unusable, read_file
 
 
 def _read(value: Any) -> list[ForeignConversation | Unusable]:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from shared.library_errors import SearchTooLong, SearchTooShort
+from shared.organising_errors import SearchTooLong, SearchTooShort
 from shared.text.morphemes import stems
 from web.search.passages import passage, plain
 from web.search.query import MOST_CHARACTERS, MOST_WORDS, Query, query_of, words_of

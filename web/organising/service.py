@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.chat import Conversation, User
 from shared.errors import NotFound
 from shared.ids import is_id
-from shared.library_errors import NothingChosen, TagInvalid, TooManyTags
+from shared.organising_errors import NothingChosen, TagInvalid, TooManyTags
 from shared.store import Store
 from shared.store.leftovers import unique
 from web.chat.service import ChatService

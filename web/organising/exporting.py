@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from shared.chat import Conversation, User
 from shared.store import Store
 from web.chat.service import OpenConversation
-from web.library.file_format import ExportFile, exported
+from web.organising.file_format import ExportFile, exported
 from web.words import Words
 
 

@@ -11,9 +11,9 @@ from shared.errors import InputError, NunmalError
 from shared.store import Store
 from web.errors import page_after
 from web.forms import Form, query_value
-from web.library.exporting import json_of
-from web.library.file_routes import attachment
-from web.library.service import MOST_TAG_CHARACTERS, LibraryService
+from web.organising.exporting import json_of
+from web.organising.file_routes import attachment
+from web.organising.service import MOST_TAG_CHARACTERS, LibraryService
 from web.search.routes import page_number
 from web.visitor import Visitors
 

@@ -18,8 +18,8 @@ from shared.ids import derived_id, is_id
 from shared.store import Store
 from web.chat.titles import title_of
 from web.forms import tidy
-from web.library.foreign_files import MOST_CHARACTERS, ForeignConversation, ForeignTurn, Reason, Unusable, read_file
-from web.library.service import MOST_TAGS, tidy_tag
+from web.organising.foreign_files import MOST_CHARACTERS, ForeignConversation, ForeignTurn, Reason, Unusable, read_file
+from web.organising.service import MOST_TAGS, tidy_tag
 
 MOST_MIB = 20  # of a file
 MOST_TURNS = 5_000  # that one import writes; the same file again goes on

@@ -17,7 +17,7 @@ from web.auth.throttling import Throttling
 from web.chat.markdown import LONG, render
 from web.chat.service import ChatService
 from web.errors import page_after
-from web.library.sharing import Sharing
+from web.organising.sharing import Sharing
 from web.pictures.clean import JPEG, PNG, kind_of
 from web.pictures.views import PictureView
 from web.visitor import Visitors

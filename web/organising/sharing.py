@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.chat import User
 from shared.errors import NotFound
-from shared.library_errors import NothingToShare, ShareTooLarge, TooManyShares
+from shared.organising_errors import NothingToShare, ShareTooLarge, TooManyShares
 from shared.store import Store
 from shared.store.shares import Share, Snapshot
 from web.chat.service import ChatService

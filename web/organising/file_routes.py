@@ -10,7 +10,7 @@ from quart.typing import ResponseReturnValue
 
 from shared.chat import Conversation
 from shared.errors import InputError, LimitReached, NunmalError
-from shared.library_errors import ImportEmpty
+from shared.organising_errors import ImportEmpty
 from shared.store import Store
 from web.auth.clients import Clients
 from web.auth.throttling import Throttling
@@ -18,8 +18,8 @@ from web.bodies import LargeBodies
 from web.chat.service import ChatService
 from web.chat.transcript import Transcripts
 from web.errors import page_after
-from web.library.exporting import json_of, markdown_of
-from web.library.importing import MOST_MIB, MOST_TURNS, Imported, Importing, Outcome
+from web.organising.exporting import json_of, markdown_of
+from web.organising.importing import MOST_MIB, MOST_TURNS, Imported, Importing, Outcome
 from web.visitor import Visitors
 
 IMPORTS = "/library/import"

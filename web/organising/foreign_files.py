@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from shared.library_errors import ImportUnreadable
-from web.library.file_format import FORMAT, ExportedConversation
-from web.library.message_tree import Message, Tree, turns_of
+from shared.organising_errors import ImportUnreadable
+from web.organising.file_format import FORMAT, ExportedConversation
+from web.organising.message_tree import Message, Tree, turns_of
 
 MOST_CONVERSATIONS = 2_000
 MOST_MESSAGES = 4_000  # of one conversation
