@@ -13,7 +13,7 @@ import httpx
 import yaml
 
 from tests.contract.promql import PROMETHEUS
-from tests.rabbitmq_node import free_ports
+from tests.free_ports import free_ports
 
 RULES = ("recording.yml", "alerts.yml")
 

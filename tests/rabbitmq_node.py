@@ -20,6 +20,8 @@ from typing import Protocol
 
 import pytest
 
+from tests.free_ports import free_ports
+
 _READY_S = 90
 _DOCKER_IMAGE = "rabbitmq:4"
 _BINARIES = Path("/usr/lib/rabbitmq/bin")  # the wrapper in /usr/sbin switches the user; these do not
@@ -186,18 +188,6 @@ class _DockerNode:
     def _docker(self, *arguments: str) -> str:
         docker = shutil.which("docker") or "docker"
         return subprocess.run([docker, *arguments], capture_output=True, text=True, check=True).stdout
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports below the ephemeral range, so that no outgoing connection takes them meanwhile."""
-    ports: list[int] = []
-    for port in range(21_000 + os.getpid() % 9_000, 32_700):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise RuntimeError("no free ports")
 
 
 def _wait_for_handshake(node: subprocess.Popen[bytes] | None, port: int, log_file: Path | None) -> None:

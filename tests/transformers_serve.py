@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.rabbitmq_node import free_ports
+from tests.free_ports import free_ports
 from tests.service import ROOT
 from tests.waiting import is_listening, until
 

@@ -28,8 +28,9 @@ from shared.store.connection import Collection, open_client
 from shared.topology import CHAT_JOBS, lane
 from tests.chaos.checker import Stored
 from tests.chaos.planted import POISONED
+from tests.free_ports import free_ports
 from tests.models import babbling_model
-from tests.rabbitmq_node import RabbitNode, free_ports, rabbitmq_node
+from tests.rabbitmq_node import RabbitNode, rabbitmq_node
 from tests.service import ROOT, group_members
 from tests.waiting import is_listening, until
 

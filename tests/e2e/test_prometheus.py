@@ -11,8 +11,8 @@ import pytest
 from tests.contract.promql import named, rules
 from tests.contract.test_grafana import BOARDS, queries
 from tests.e2e.long_answers import environment
+from tests.free_ports import free_ports
 from tests.prometheus_server import Prometheus, running_prometheus
-from tests.rabbitmq_node import free_ports
 from tests.service import Person, Process
 from tests.waiting import until
 

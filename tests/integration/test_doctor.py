@@ -17,7 +17,7 @@ from infra.doctor import Finding, Verdict, doctor, examined
 from shared.errors import ConfigError
 from shared.settings import load_settings
 from shared.store import Store
-from tests.rabbitmq_node import free_ports
+from tests.free_ports import free_ports
 
 FINE, NOTE, WRONG = Verdict
 
