@@ -42,7 +42,7 @@ lint: $(VENV)/test.stamp ## ruff, mypy and the import contracts
 .PHONY: test-only
 test-only: $(VENV)/test.stamp ## Unit, contract, integration and browser tests (ARGS='-k name' for some)
 	@infra/services.sh ensure
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)  # they mostly wait
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)  # they mostly wait; the long files first
 
 .PHONY: chaos
 chaos: $(VENV)/test.stamp ## Kill, freeze and restart everything under load: nothing may be lost (INJECTIONS=N SEED=S PLANT=lost)
@@ -59,7 +59,7 @@ upstream: $(VENV)/test.stamp ## Answers of a real server (transformers serve; AR
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.upstream $(ARGS)
 
 .PHONY: fuzz
-fuzz: $(VENV)/test.stamp ## Attack the whole service: no 5xx, no script, no foreign word (REQUESTS=N SEED=S PLANT=xss|idor|500)
+fuzz: $(VENV)/test.stamp ## Attack the whole service: no 5xx, no script, no foreign word (REQUESTS=N SEED=S PLANT='xss idor 500')
 	@infra/services.sh ensure
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(if $(REQUESTS),--requests $(REQUESTS)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(PLANT),--plant $(PLANT)) $(ARGS)

@@ -1,4 +1,4 @@
-"""A short form of `make fuzz`, and that it would notice: every hole that it can plant is found."""
+"""A short form of `make fuzz`, and that it finds every hole that it can plant."""
 
 from __future__ import annotations
 
@@ -64,15 +64,12 @@ def test_a_short_attack_finds_nothing(tmp_path: Path) -> None:
     assert set(found.values()) == {0}
 
 
-@pytest.mark.parametrize(
-    ("hole", "part", "number"),
-    [("idor", "doors", "foreign_reads"), ("500", "storm", "status_5xx"), ("xss", "pages", "scripts_run")],
-)
-def test_a_planted_hole_is_found(tmp_path: Path, hole: str, part: str, number: str) -> None:
-    enough = "4000" if part == "storm" else "1000"  # what breaks this hole's code has to be drawn
-    code, found, said = _fuzzed(tmp_path, "--requests", enough, "--plant", hole, "--parts", part)
+def test_planted_holes_are_found(tmp_path: Path) -> None:
+    holes, parts = ("idor", "500", "xss"), ("doors", "storm", "pages")
+    enough = "6000"  # what breaks the code of one of them has to be drawn
+    code, found, said = _fuzzed(tmp_path, "--requests", enough, "--plant", *holes, "--parts", *parts)
 
     assert code == 1, said
-    assert found[number] > 0
-    others = {"foreign_reads", "status_5xx", "scripts_run"} - {number}
-    assert all(found[other] == 0 for other in others), said
+    assert found["foreign_reads"] > 0
+    assert found["status_5xx"] > 0
+    assert found["scripts_run"] > 0

@@ -5,7 +5,7 @@ browser), the served OpenAPI document (schemathesis), bytes that are no HTTP, an
 there were REQUESTS. Writes build/fuzz.json; ends with 1 if anything but its `requests` is not 0.
 
 All limits of the service are set so high that the fuzz does not reach them: every 5xx, 503 too, is a fault. What is
-found is told with examples. --plant plants one hole in the service (tests/fuzz/planted.py), which must be found.
+found is told with examples. --plant plants holes in the service (tests/fuzz/planted.py), which must be found.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ _TOGETHER = 8  # hostile pieces in one message
 _PARTS = ("doors", "broken", "contract", "storm", "pages")
 
 
-def fuzz(requests: int, seed: int, plant: str, parts: Sequence[str], report: Path) -> int:
+def fuzz(requests: int, seed: int, holes: Sequence[str], parts: Sequence[str], report: Path) -> int:
     """The exit code."""
-    _say(f"fuzz: seed {seed}, at least {requests} requests{f', with one planted hole ({plant})' if plant else ''}")
-    with running_house(plant) as house:
+    _say(f"fuzz: seed {seed}, at least {requests} requests{f', with planted holes: {holes}' if holes else ''}")
+    with running_house(holes) as house:
         tally = house.tally
         try:
             identity.furnish(house)
@@ -164,9 +164,9 @@ def _say(line: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--requests", type=int, help="perform at least so many; 100,000, or 5,000 with a planted hole")
+    parser.add_argument("--requests", type=int, help="perform at least so many; 100,000, or 5,000 with planted holes")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plant", choices=("xss", "idor", "500"), default="")
+    parser.add_argument("--plant", nargs="+", choices=("xss", "idor", "500"), default=())
     parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS, help="only these")
     parser.add_argument("--report", type=Path, default=ROOT / "build" / "fuzz.json")
     return parser.parse_args()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -52,10 +52,10 @@ _SETTINGS = {
 class Service:
     """`nunmal up` with the model of tests/fuzz/planted.py, its output kept."""
 
-    def __init__(self, home: Path, plant: str) -> None:
+    def __init__(self, home: Path, holes: Sequence[str]) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NUNMAL_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.planted", *([plant] if plant else [])],
+            [sys.executable, "-m", "tests.fuzz.planted", *holes],
             cwd=ROOT,
             env=kept | {"OMP_NUM_THREADS": "1", "NUNMAL_HOME": str(home)} | _SETTINGS,
             stdin=subprocess.DEVNULL,
@@ -262,10 +262,10 @@ class House:
 
 
 @contextlib.contextmanager
-def running_house(plant: str) -> Iterator[House]:
+def running_house(holes: Sequence[str]) -> Iterator[House]:
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        service = Service(home, plant)
+        service = Service(home, holes)
         try:
             house = House(service, home, Tally(service.address()))
             try:

@@ -1,8 +1,8 @@
-"""`python -m tests.fuzz.planted [xss|idor|500]`: `nunmal up` as the fuzz needs it, which adds
+"""`python -m tests.fuzz.planted [xss] [idor] [500]`: `nunmal up` as the fuzz needs it, which adds
 
 - a model that says back what it was asked, at once, so that answers are as hostile as questions, and that is shown
   pictures without looking at them;
-- with an argument, one planted hole: answers that are not made safe, conversations of anybody for everybody, or titles
+- planted holes by name: answers that are not made safe, conversations of anybody for everybody, or titles
   that break the code.
 """
 
