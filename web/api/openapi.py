@@ -5,6 +5,7 @@ What a route takes and gives stands in `OPERATIONS`; a test compares it with the
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -198,6 +199,7 @@ OPERATIONS = (
 _EVENT_DATA = (JobState, JobText)
 
 
+@functools.cache
 def openapi_document() -> str:
     """As JSON text."""
     kinds = {
