@@ -30,13 +30,13 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from training import loop
 from training.arguments import parse_stage
 from training.batches import EpochBatches, bucket
-from training.beginning import begin_as_published_projector, begin_as_run
 from training.config import AlignRecipe, ParserRecipe, SftRecipe, Stage, load_recipe
 from training.conversations import ConversationEncoder, coloured
 from training.data.decontaminate import Decontaminator, load_prompts
 from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Conversation
 from training.data.templates import EXACT
+from training.kept_weights import begin
 from training.losses import learned_loss
 from training.patches import patches_of
 from training.scene_rows import Asked, Row, SceneEncoder, pack, read_asked
@@ -134,17 +134,25 @@ def seeing_tokenizer(recipe: AlignRecipe) -> PreTrainedTokenizerBase:
 
 
 def build_speaker(recipe: AlignRecipe, tokenizer: PreTrainedTokenizerBase) -> Speaker:
-    """With the published language model's weights (fp32; of one that sees already, what reads and writes), and a fresh
-    projector if the recipe does not keep its."""
+    """With the published language model's weights (fp32; of one that sees already, what reads and writes) and a fresh
+    projector."""
     language = open_language_model(recipe.language_model)
     freshened_rows(language, len(tokenizer))
     parser = load_recipe(recipe.parser, ParserRecipe)
     projector = Projector(parser.encoder.hidden_size, language.config.hidden_size)
-    if recipe.keeps_projector:
-        begin_as_published_projector(recipe.language_model, projector)
     image_id = tokenizer.convert_tokens_to_ids(IMAGE)
     assert isinstance(image_id, int)
     return Speaker(language, projector, image_id)
+
+
+def begin_stage(recipe: AlignRecipe, stage: Stage, speaker: Speaker) -> loop.Progress | None:
+    """Begin where the stage itself was left, or the one before it ended. Returns what was spent on the stage. Mutates
+    `speaker`."""
+    if stage.begun is not None:
+        return begin(stage.begun, speaker)
+    if stage.after is not None:
+        begin(recipe.run_dir / stage.after, speaker)
+    return None
 
 
 def all_asked(recipe: AlignRecipe, stage: Stage) -> list[Asked]:
@@ -171,8 +179,7 @@ def main() -> None:
         return
 
     speaker = build_speaker(recipe, tokenizer)
-    if stage.after is not None:
-        begin_as_run(recipe.run_dir / stage.after, speaker)
+    spent = begin_stage(recipe, stage, speaker)
     speaker.language.requires_grad_("language" in stage.learns)
     speaker.projector.requires_grad_("projector" in stage.learns)
     patches = patches_of(recipe) if stage.pictures else None
@@ -188,6 +195,7 @@ def main() -> None:
         batches=batches,
         loss_of=loss_of,
         checkpoint_minutes=recipe.checkpoint_minutes,
+        spent=spent,
     )
 
 

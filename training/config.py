@@ -163,7 +163,7 @@ class ParserRecipe(Recipe):
     scenes: tuple[Path, ...] = Field(description="folders written by python -m vision.scenes")
     after: Path | None = Field(
         default=None,
-        description="the folder of a published model whose eyes it begins with",
+        description="the weights it begins with: run_dir of a training, or a file of training.kept_weights",
     )
     grey_share: float = Field(default=0.0, ge=0, le=0.5, description="share of pictures shown without colour")
     turned_share: float = Field(default=0.0, ge=0, le=0.5, description="share of pictures shown in turned hues")
@@ -178,6 +178,9 @@ class Stage(Recipe):
 
     name: str
     after: str | None = Field(default=None, description="the stage whose last checkpoint it begins with")
+    begun: Path | None = Field(
+        default=None, description="a file of training.kept_weights: what the stage learned somewhere else"
+    )
     pictures: bool = Field(description="whether pictures are shown, or only lists of what is in them")
     learns: tuple[Literal["language", "projector"], ...]
     optimizer: Optimizer
@@ -191,7 +194,6 @@ class AlignRecipe(Recipe):
     seed: int
     run_dir: Path
     language_model: Path = Field(description="a folder in transformers' format")
-    keeps_projector: bool = Field(default=False, description="begin with the projector of the language model's folder")
     parser: Path = Field(description="recipe of the parser whose encoder sees")
     scenes: tuple[Path, ...] = Field(description="folders written by python -m vision.scenes")
     conversations: Path = Field(description="recipe of the fine-tuning whose conversations are not to be forgotten")

@@ -55,7 +55,7 @@ def manifest(
 ) -> dict[str, Any]:
     """Everything a reader needs to know where the weights came from."""
     base = json.loads((recipe.language_model / MANIFEST).read_text(encoding="utf-8"))
-    before = base if "language_model" in base else None  # it saw already
+    base = base.get("language_model", base)  # trained again: what it was before it saw
     return {
         "name": "nunmal-reference",
         "digest": digest(folder),
@@ -67,8 +67,7 @@ def manifest(
         "steps": {name: run.step for name, run in runs.items()},
         "tokens_seen": {name: run.tokens for name, run in runs.items()},
         "minutes": {name: round(run.seconds / 60, 1) for name, run in runs.items()},
-        "language_model": before["language_model"] if before else base,
-        "before": before and {key: before[key] for key in ("digest", "tokens_seen", "minutes")},
+        "language_model": base,
     }
 
 

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 
 from training.config import ParserRecipe, load_recipe
+from training.kept_weights import begin
 from training.patches import load_parser
+from training.scene_parser import build_parser
 from vision.parser.model import SceneParser
 from vision.parser.reading import objects_of
 from vision.pixels import normalised
-from vision.reader import open_parser
 from vision.reasoning.listing import from_left
 from vision.scenes.dataset import Example, Split, examples
 from vision.scenes.programs import ProgramError, execute
@@ -81,13 +82,15 @@ def main() -> None:
     arguments.add_argument("recipe", type=Path)
     arguments.add_argument("--scenes", type=int, default=200, help="of each split")
     arguments.add_argument("--seed", type=int, default=901)
-    arguments.add_argument("--published", type=Path, help="the eyes of this model folder, not of the recipe's run")
+    arguments.add_argument("--kept", action="store_true", help="the weights that the recipe begins with")
     found = arguments.parse_args()
     torch.set_num_threads(1)
     recipe = load_recipe(found.recipe, ParserRecipe)
-    parser = open_parser(found.published) if found.published else load_parser(recipe)
-    if parser is None:
-        raise SystemExit(f"{found.published} has no parser")
+    parser = build_parser(recipe)
+    if found.kept and recipe.after is not None:
+        begin(recipe.after, parser)
+    else:
+        parser = load_parser(recipe)
     parser.eval()
     for split in _SPLITS:
         accuracy = Accuracy()

@@ -17,6 +17,7 @@ from vision.parser.model import ParsingHead, SceneParser
 from vision.parser.reading import Found, objects_of
 
 HEAD_FILE = "parsing_head.safetensors"
+_TOWER = "vision_tower."
 
 
 class SceneReader:
@@ -28,9 +29,21 @@ class SceneReader:
 
     @classmethod
     def from_folder(cls, folder: Path) -> SceneReader | None:
-        """None: the model has no head. Raises: as `open_parser`."""
-        parser = open_parser(folder)
-        return None if parser is None else cls(parser, parser.encoder.config.image_size)
+        """None: the model has no head. Raises: ValueError: its vision tower is not the one that the head was made for;
+        OSError, KeyError: a file is damaged."""
+        if not (folder / HEAD_FILE).exists():
+            return None
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        vision = SiglipVisionConfig(**{**config["vision_config"], "vision_use_head": False})
+        parser = SceneParser(vision)
+        with safe_open(folder / "model.safetensors", "pt") as file:
+            names = {name.partition(_TOWER)[2]: name for name in file.keys() if _TOWER in name}  # noqa: SIM118
+            tower = {short: file.get_tensor(name).float() for short, name in names.items()}
+        missing, unexpected = parser.encoder.load_state_dict(tower, strict=False)
+        if missing or unexpected:
+            raise ValueError(f"the vision tower lacks {missing[:3]} and has {unexpected[:3]}")
+        parser.head.load_state_dict({name: value.float() for name, value in load_file(folder / HEAD_FILE).items()})
+        return cls(parser, int(config["vision_config"]["image_size"]))
 
     @property
     def size(self) -> int:
@@ -42,27 +55,6 @@ class SceneReader:
         """pixels: (B, 3, S, S) float32 as the model's image processor gives them. Returns each picture's objects from
         left to right, numbered from 1, boxes in pixels of `size`."""
         return objects_of(self._parser(pixels), self._size)
-
-
-def open_parser(folder: Path) -> SceneParser | None:
-    """In float32. None: the model has no head. Raises: ValueError: its vision tower is not the one that the head was
-    made for; OSError, KeyError: a file is damaged."""
-    if not (folder / HEAD_FILE).exists():
-        return None
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    parser = SceneParser(SiglipVisionConfig(**{**config["vision_config"], "vision_use_head": False}))
-    missing, unexpected = parser.encoder.load_state_dict(tensors_of(folder, "vision_tower."), strict=False)
-    if missing or unexpected:
-        raise ValueError(f"the vision tower lacks {missing[:3]} and has {unexpected[:3]}")
-    parser.head.load_state_dict({name: value.float() for name, value in load_file(folder / HEAD_FILE).items()})
-    return parser
-
-
-def tensors_of(folder: Path, part: str) -> dict[str, torch.Tensor]:
-    """The weights of one part of a published model in float32, by their names within it."""
-    with safe_open(folder / "model.safetensors", "pt") as file:
-        names = {name.partition(part)[2]: name for name in file.keys() if part in name}  # noqa: SIM118
-        return {short: file.get_tensor(name).float() for short, name in names.items()}
 
 
 def save_head(head: ParsingHead, folder: Path) -> None:

@@ -14,11 +14,11 @@ import yaml
 from transformers import LlavaForConditionalGeneration
 
 from training import align, export_eyes, loop, scene_parser
-from training.beginning import begin_as_published_parser
 from training.config import AlignRecipe, ModelShape, ParserRecipe, load_recipe
 from training.conversations import BOS, END, PAD, ConversationEncoder, token_id
 from training.data.templates import TEMPLATE_DIR
 from training.export import MANIFEST, digest
+from training.kept_weights import begin, keep
 from training.patches import load_parser, patches_of
 from training.scene_rows import Row, SceneEncoder, pack
 from training.tokenizer import train_tokenizer
@@ -248,52 +248,30 @@ def test_patches_are_those_of_the_pictures_in_order(recipe: AlignRecipe) -> None
     np.testing.assert_allclose(patches, seen.float().numpy(), atol=1e-2)
 
 
-@pytest.fixture
-def published(recipe: AlignRecipe, tokenizer: Any, tmp_path: Path) -> Path:
-    """A model folder made of a speaker that has learned."""
-    recipe = recipe.model_copy(update={"run_dir": tmp_path / "run"})
+@torch.inference_mode()
+def test_a_stage_goes_on_with_weights_that_were_kept_elsewhere(
+    recipe: AlignRecipe, tokenizer: Any, tmp_path: Path
+) -> None:
+    learned = align.build_speaker(recipe, tokenizer)
+    for weights in learned.parameters():
+        weights.add_(0.25)
+    loop.save_checkpoint(tmp_path / "run" / "checkpoint.pt", learned, [], loop.Progress(9, 5000, 61.4))
+    keep(tmp_path / "run" / "checkpoint.pt", tmp_path / "kept.safetensors")
+    stage = recipe.stage("reason").model_copy(update={"begun": tmp_path / "kept.safetensors"})
     speaker = align.build_speaker(recipe, tokenizer)
-    with torch.no_grad():
-        for weights in speaker.parameters():
-            weights.add_(0.25)
-    loop.save_checkpoint(export_eyes.checkpoint(recipe, "reason"), speaker, [], loop.Progress(9, 5000, 60.0))
-    export_eyes.write(recipe, ["reason"], tmp_path / "model")
-    return tmp_path / "model"
+
+    spent = align.begin_stage(recipe, stage, speaker)
+
+    assert spent == loop.Progress(0, 5000, 61)  # steps are counted anew, so the rate warms up
+    language: Any = speaker.language
+    assert language.get_output_embeddings().weight is language.get_input_embeddings().weight
+    found, wanted = speaker.state_dict(), learned.state_dict()
+    assert all(torch.equal(found[name], wanted[name].bfloat16().float()) for name in wanted)
 
 
-def test_an_alignment_goes_on_with_what_was_published(recipe: AlignRecipe, tokenizer: Any, published: Path) -> None:
-    model: Any = LlavaForConditionalGeneration.from_pretrained(published, dtype=torch.float32)
-    more = recipe.model_copy(update={"language_model": published, "keeps_projector": True})
+def test_kept_weights_of_another_model_are_refused(recipe: AlignRecipe, tokenizer: Any, tmp_path: Path) -> None:
+    loop.save_checkpoint(tmp_path / "checkpoint.pt", torch.nn.Linear(2, 2), [], loop.Progress())
+    keep(tmp_path / "checkpoint.pt", tmp_path / "kept.safetensors")
 
-    assert align.seeing_tokenizer(more).get_vocab() == tokenizer.get_vocab()
-    speaker: Any = align.build_speaker(more, tokenizer)
-
-    for found, wanted in (
-        (speaker.language.model, model.model.language_model),
-        (speaker.projector, model.model.multi_modal_projector),
-    ):
-        values = wanted.state_dict()
-        assert found.state_dict().keys() == values.keys()
-        assert all(torch.equal(each, values[name]) for name, each in found.state_dict().items())
-    assert speaker.language.get_output_embeddings().weight is speaker.language.get_input_embeddings().weight
-
-
-def test_a_parser_goes_on_with_the_eyes_that_were_published(recipe: AlignRecipe, published: Path) -> None:
-    parser_recipe = load_recipe(recipe.parser, ParserRecipe)
-    parser = scene_parser.build_parser(parser_recipe)
-
-    spent = begin_as_published_parser(published, parser)
-
-    assert spent.step == 0  # the rate warms up anew
-    wanted = load_parser(parser_recipe).state_dict()
-    assert all(torch.equal(each, wanted[name].bfloat16().float()) for name, each in parser.state_dict().items())
-
-
-def test_eyes_of_another_shape_and_a_model_without_eyes_are_refused(recipe: AlignRecipe, published: Path) -> None:
-    parser_recipe = load_recipe(recipe.parser, ParserRecipe)
-    other = parser_recipe.model_copy(update={"encoder": parser_recipe.encoder.model_copy(update={"hidden_size": 32})})
-
-    with pytest.raises(RuntimeError, match="size mismatch"):
-        begin_as_published_parser(published, scene_parser.build_parser(other))
-    with pytest.raises(ValueError, match="has no parser"):
-        begin_as_published_parser(recipe.language_model, scene_parser.build_parser(parser_recipe))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        begin(tmp_path / "kept.safetensors", align.build_speaker(recipe, tokenizer))
