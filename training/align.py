@@ -36,6 +36,7 @@ from training.data.decontaminate import Decontaminator, load_prompts
 from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Conversation
 from training.data.templates import EXACT
+from training.eyes_adapter import add_adapter, learn_adapter_alone
 from training.kept_weights import begin
 from training.losses import learned_loss
 from training.patches import patches_of
@@ -138,6 +139,8 @@ def build_speaker(recipe: AlignRecipe, tokenizer: PreTrainedTokenizerBase) -> Sp
     projector."""
     language = open_language_model(recipe.language_model)
     freshened_rows(language, len(tokenizer))
+    if recipe.lora is not None:
+        add_adapter(language, recipe.lora)
     parser = load_recipe(recipe.parser, ParserRecipe)
     projector = Projector(parser.encoder.hidden_size, language.config.hidden_size)
     image_id = tokenizer.convert_tokens_to_ids(IMAGE)
@@ -181,6 +184,8 @@ def main() -> None:
     speaker = build_speaker(recipe, tokenizer)
     spent = begin_stage(recipe, stage, speaker)
     speaker.language.requires_grad_("language" in stage.learns)
+    if recipe.lora is not None and "language" in stage.learns:
+        learn_adapter_alone(speaker.language, len(AutoTokenizer.from_pretrained(recipe.language_model)))
     speaker.projector.requires_grad_("projector" in stage.learns)
     patches = patches_of(recipe) if stage.pictures else None
 

@@ -187,6 +187,17 @@ class Stage(Recipe):
     conversation_share: float = Field(default=0.15, ge=0, lt=1, description="share of tokens of plain conversations")
 
 
+class LoraShape(Recipe):
+    """What is learned of a language model whose own weights stay as they are (arXiv:2106.09685)."""
+
+    r: int = Field(default=64, ge=1, description="rank of each adapter")
+    alpha: int = Field(default=128, ge=1, description="an adapter counts alpha / r times")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="share of an adapter's inputs left out of a step")
+    targets: tuple[str, ...] = Field(
+        default=(), description="last names of linear layers in its blocks, such as q_proj; none: all of them"
+    )
+
+
 class AlignRecipe(Recipe):
     """One alignment of an encoder with a language model."""
 
@@ -197,6 +208,7 @@ class AlignRecipe(Recipe):
     parser: Path = Field(description="recipe of the parser whose encoder sees")
     scenes: tuple[Path, ...] = Field(description="folders written by python -m vision.scenes")
     conversations: Path = Field(description="recipe of the fine-tuning whose conversations are not to be forgotten")
+    lora: LoraShape | None = Field(default=None, description="what learns in the language model; none: all its weights")
     stages: tuple[Stage, ...]
     scenes_per_epoch: int = 3000
     tokens_per_batch: int = 4096
@@ -208,17 +220,6 @@ class AlignRecipe(Recipe):
             if stage.name == name:
                 return stage
         raise ValueError(f"no stage {name!r}; there are {', '.join(s.name for s in self.stages)}")
-
-
-class LoraShape(Recipe):
-    """What is learned of a language model whose own weights stay as they are (arXiv:2106.09685)."""
-
-    r: int = Field(default=64, ge=1, description="rank of each adapter")
-    alpha: int = Field(default=128, ge=1, description="an adapter counts alpha / r times")
-    dropout: float = Field(default=0.05, ge=0, lt=1, description="share of an adapter's inputs left out of a step")
-    targets: tuple[str, ...] = Field(
-        default=(), description="last names of linear layers in its blocks, such as q_proj; none: all of them"
-    )
 
 
 class LlavaStage(Recipe):

@@ -22,6 +22,7 @@ from training.align import Speaker, build_speaker, seeing_tokenizer
 from training.config import AlignRecipe, ParserRecipe, load_recipe
 from training.conversations import CHAT_TEMPLATE
 from training.export import MANIFEST, digest, publish, round_weights, sha256
+from training.eyes_adapter import merge_adapter
 from training.patches import load_parser
 from vision.llava import join, template_with_pictures
 from vision.pixels import image_processor
@@ -81,6 +82,7 @@ def write(recipe: AlignRecipe, stages: Sequence[str], folder: Path) -> dict[str,
     speaker: Speaker = build_speaker(recipe, tokenizer)
     runs = {stage: loop.load_checkpoint(checkpoint(recipe, stage), speaker) for stage in stages}
     runs["parser"] = loop.load_checkpoint(parser_recipe.run_dir / "checkpoint.pt", parser)
+    merge_adapter(speaker.language)
     images = image_processor(parser_recipe.encoder.image_size)
     model, processor = join(parser.encoder, speaker.language, tokenizer, images, IMAGE)
     model.model.multi_modal_projector.load_state_dict(speaker.projector.state_dict())

@@ -5,7 +5,6 @@ Only safetensors are read, and no code that lies in a folder is run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +27,8 @@ from transformers import (
 )
 
 from training.config import LlavaRecipe, LoraShape
-from vision.decoder import PROJECTOR, decoder_linears
+from training.eyes_adapter import adapted_layers
+from vision.decoder import PROJECTOR
 from vision.llava import freshened_rows, join, template_with_pictures
 
 StageName = Literal["describe", "answer"]
@@ -122,17 +122,6 @@ def _require_size(image_processor: Any, config: Any) -> None:
         raise ValueError(
             f"the image processor makes pictures of {shape}, and the encoder sees {config.image_size} pixels"
         )
-
-
-def adapted_layers(model: LlavaForConditionalGeneration, targets: Sequence[str]) -> list[str]:
-    """Full names of the language model's linear layers that are called so; of all, if none is named.
-
-    Short names would also find layers of the vision tower. Raises: ValueError: nothing is called so."""
-    found = list(decoder_linears(model))
-    known = {name.rpartition(".")[2] for name in found}
-    if unknown := set(targets) - known:
-        raise ValueError(f"no layer is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
-    return [name for name in found if not targets or name.rpartition(".")[2] in targets]
 
 
 def learner(model: LlavaForConditionalGeneration, stage: StageName, lora: LoraShape) -> PeftModel:

@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from transformers import LlavaForConditionalGeneration
+from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
 from training import align, export_eyes, loop, scene_parser
-from training.config import AlignRecipe, ModelShape, ParserRecipe, load_recipe
+from training.config import AlignRecipe, LoraShape, ModelShape, ParserRecipe, load_recipe
 from training.conversations import BOS, END, PAD, ConversationEncoder, token_id
 from training.data.templates import TEMPLATE_DIR
 from training.export import MANIFEST, digest
+from training.eyes_adapter import learn_adapter_alone
 from training.kept_weights import begin, keep
 from training.patches import load_parser, patches_of
 from training.scene_rows import Row, SceneEncoder, pack
 from training.tokenizer import train_tokenizer
+from vision.decoder import open_language_model
 from vision.pixels import normalised, read_pixels
 from vision.reader import SceneReader
 from vision.scenes.dataset import examples, read_scenes, write
@@ -246,6 +248,54 @@ def test_patches_are_those_of_the_pictures_in_order(recipe: AlignRecipe) -> None
     with torch.autocast("cpu", torch.bfloat16):
         seen = parser.patches(normalised(read_pixels(paths, 96)))
     np.testing.assert_allclose(patches, seen.float().numpy(), atol=1e-2)
+
+
+@pytest.fixture
+def adapted(recipe: AlignRecipe, tmp_path: Path) -> AlignRecipe:
+    """The recipe with an adapter instead of the language model's own weights, in a run of its own."""
+    return recipe.model_copy(update={"lora": LoraShape(r=4, alpha=4, dropout=0.0), "run_dir": tmp_path / "adapted"})
+
+
+def test_beside_an_adapter_no_weight_and_no_row_of_the_language_model_is_learned(
+    adapted: AlignRecipe, tokenizer: Any
+) -> None:
+    """Ordinary rows stand in every batch; only those of the new tokens move."""
+    speaker: Any = align.build_speaker(adapted, tokenizer)
+    ordinary = len(AutoTokenizer.from_pretrained(adapted.language_model))
+    before = {name: value.clone() for name, value in speaker.language.state_dict().items()}
+    learn_adapter_alone(speaker.language, ordinary)
+    optimizers = loop.build_optimizers(speaker, adapted.stages[0].optimizer)
+    batches = _batches(adapted, tokenizer, "reason", 0.15)
+
+    for _ in range(3):
+        speaker.loss(batches.next(), 0, None).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+
+    after = speaker.language.state_dict()
+    moved = {name for name in before if not torch.equal(after[name], before[name])}
+    rows = {name for name in moved if name.endswith(("embed_tokens.weight", "lm_head.weight"))}
+    assert moved - rows == {name for name in before if "lora_" in name}
+    assert rows and all(torch.equal(after[name][:ordinary], before[name][:ordinary]) for name in rows)
+
+
+@torch.inference_mode()
+def test_a_published_adapter_is_in_the_weights_beside_it(adapted: AlignRecipe, tokenizer: Any, tmp_path: Path) -> None:
+    speaker: Any = align.build_speaker(adapted, tokenizer)
+    for name, weights in speaker.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(weights, std=0.4)
+    loop.save_checkpoint(export_eyes.checkpoint(adapted, "reason"), speaker, [], loop.Progress(step=1))
+    export_eyes.write(adapted, ["reason"], tmp_path / "model")
+
+    published: Any = open_language_model(tmp_path / "model")
+    ids = torch.tensor([[1, 20, 30, 40]])
+    plain: Any = open_language_model(adapted.language_model)
+    ordinary = plain.config.vocab_size
+    said, wanted = published(ids).logits, speaker.language(ids).logits
+    torch.testing.assert_close(said, wanted, atol=0.02, rtol=0.02)  # published in bfloat16
+    assert (wanted[..., :ordinary] - plain(ids).logits).abs().max() > 0.2
 
 
 @torch.inference_mode()

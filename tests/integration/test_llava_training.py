@@ -18,8 +18,9 @@ from shared.chat import Message, PictureRef, Role
 from shared.prompting import prompt_ids
 from tests.tiny_models import save_tiny_encoder, save_tiny_model, tiny_tokenizer
 from training.config import LlavaRecipe
+from training.eyes_adapter import adapted_layers
 from training.llava import last_checkpoint, run
-from training.llava_parts import adapted_layers, load_parts
+from training.llava_parts import load_parts
 from workers.engine.eyes import glimpse
 from workers.engine.looking import open_looker
 
