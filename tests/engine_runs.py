@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
+from workers.engine.adapters.own_adapter import OwnAdapter
 from workers.engine.base import Engine, Request, TokenEvent
 from workers.engine.facts import ModelFacts
 from workers.engine.model_runner import ModelRunner
@@ -14,9 +15,9 @@ from workers.engine.transformers_engine import TransformersEngine
 
 @asynccontextmanager
 async def serving(
-    runner: ModelRunner, facts: ModelFacts, *, slots: int, prefill_chunk: int
+    runner: ModelRunner, facts: ModelFacts, *, slots: int, prefill_chunk: int, own_adapter: OwnAdapter | None = None
 ) -> AsyncIterator[TransformersEngine]:
-    engine = TransformersEngine(runner, facts, slots=slots, prefill_chunk=prefill_chunk)
+    engine = TransformersEngine(runner, facts, slots=slots, prefill_chunk=prefill_chunk, own_adapter=own_adapter)
     try:
         yield engine
     finally:

@@ -36,10 +36,14 @@ def sha256(path: Path) -> str:
 def digest(folder: Path) -> str:
     """One digest over names and contents of a model folder, its manifest left out."""
     total = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.name != MANIFEST and path.is_file():
-            total.update(f"{path.name} {sha256(path)}\n".encode())
+    for path in files_of(folder):
+        total.update(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
     return total.hexdigest()
+
+
+def files_of(folder: Path) -> list[Path]:
+    """All of a model folder, sorted, its manifest left out."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
 
 
 def round_weights(model: torch.nn.Module, dtype: torch.dtype) -> None:
@@ -74,7 +78,7 @@ def manifest(
     return {
         "name": "nunmal-reference",
         "digest": digest(folder),
-        "files": {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != MANIFEST},
+        "files": {p.name: sha256(p) for p in files_of(folder)},
         "recipes": {
             "pretrain": base.model_dump(mode="json"),
             "sft": recipe.model_dump(mode="json"),
@@ -91,11 +95,11 @@ def manifest(
 
 def publish(fresh: Path, folder: Path, facts: dict[str, Any]) -> None:
     """Put a whole new model folder in the place of the old one, and say its digest and size."""
-    for path in fresh.iterdir():
+    for path in files_of(fresh):
         path.chmod(0o644)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
-    size = sum(p.stat().st_size for p in folder.iterdir())
+    size = sum(p.stat().st_size for p in files_of(folder))
     print(f"{facts['digest']} {size / 1e6:.1f} MB -> {folder}")
 
 

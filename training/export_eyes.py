@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import AutoTokenizer, GenerationConfig
 
+from shared.model_digest import files_digest
 from training import loop
 from training.align import Speaker, build_speaker, seeing_tokenizer
 from training.config import AlignRecipe, ParserRecipe, load_recipe
 from training.conversations import CHAT_TEMPLATE
-from training.export import MANIFEST, digest, publish, round_weights, sha256
-from training.eyes_adapter import merge_adapter
+from training.export import MANIFEST, digest, files_of, publish, round_weights, sha256
+from training.eyes_adapter import save_adapter, take_adapter
 from training.patches import load_parser
+from vision.decoder import EYES_ADAPTER
 from vision.llava import join, template_with_pictures
 from vision.pixels import image_processor
 from vision.reader import save_head
@@ -60,7 +62,7 @@ def manifest(
     return {
         "name": "nunmal-reference",
         "digest": digest(folder),
-        "files": {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != MANIFEST},
+        "files": {p.relative_to(folder).as_posix(): sha256(p) for p in files_of(folder)},
         "recipes": {"align": recipe.model_dump(mode="json"), "parser": parser.model_dump(mode="json")},
         "trained_on": "cpu",
         "parameters": parameters,
@@ -82,17 +84,21 @@ def write(recipe: AlignRecipe, stages: Sequence[str], folder: Path) -> dict[str,
     speaker: Speaker = build_speaker(recipe, tokenizer)
     runs = {stage: loop.load_checkpoint(checkpoint(recipe, stage), speaker) for stage in stages}
     runs["parser"] = loop.load_checkpoint(parser_recipe.run_dir / "checkpoint.pt", parser)
-    merge_adapter(speaker.language)
     images = image_processor(parser_recipe.encoder.image_size)
     model, processor = join(parser.encoder, speaker.language, tokenizer, images, IMAGE)
     model.model.multi_modal_projector.load_state_dict(speaker.projector.state_dict())
+    adapter = take_adapter(model)
     model.generation_config = GenerationConfig.from_pretrained(recipe.language_model)
     round_weights(model, torch.bfloat16)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     images.save_pretrained(folder)  # preprocessor_config.json: what serving opens
     save_head(parser.head, folder)
+    if recipe.lora is not None:
+        ordinary = len(AutoTokenizer.from_pretrained(recipe.language_model))
+        save_adapter(adapter, recipe.lora, files_digest(folder), ordinary, folder / EYES_ADAPTER)
     parameters = sum(weights.numel() for part in (model, parser.head) for weights in part.parameters())
+    parameters += sum(weights.numel() for weights in adapter.values())
     facts = manifest(folder, recipe, parser_recipe, runs, parameters)
     (folder / MANIFEST).write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return facts

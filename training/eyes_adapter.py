@@ -4,16 +4,20 @@ tokens that it was given for it. Its own weights stay as they were, so without t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
+from shared.adapters.folder import CONFIG, ORIGIN, WEIGHTS
 from training.config import LoraShape
-from vision.decoder import decoder_linears
+from vision.decoder import TOKENS_FROM, decoder_linears
 
 
 def add_adapter(language: PreTrainedModel, shape: LoraShape) -> None:
@@ -46,9 +50,36 @@ def learn_adapter_alone(language: PreTrainedModel, ordinary: int) -> None:
     rows.register_post_accumulate_grad_hook(keep_ordinary)
 
 
-def merge_adapter(language: PreTrainedModel) -> None:
-    """Add the adapter to the layers it stands beside, and take it away. Mutates the model."""
-    found = [(name, module) for name, module in language.named_modules() if isinstance(module, LoraLayer)]
+def take_adapter(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Take the adapter out of a model whose language model has one. Returns its tensors (bfloat16) by PEFT's names;
+    none if there was none. Mutates the model."""
+    tensors: dict[str, torch.Tensor] = {}
+    found = [(name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer)]
     for name, layer in found:
-        layer.merge()  # type: ignore[attr-defined]  # every kind of layer has it
-        language.set_submodule(name, layer.get_base_layer())
+        for part, values in layer.state_dict().items():
+            if "lora_" in part:
+                tensors[f"base_model.model.{name}.{part.replace('.default', '')}"] = values.bfloat16().contiguous()
+        model.set_submodule(name, layer.get_base_layer())
+    return tensors
+
+
+def save_adapter(
+    tensors: dict[str, torch.Tensor], shape: LoraShape, base_digest: str, ordinary: int, folder: Path
+) -> None:
+    """Write a folder as PEFT does, what the adapter belongs to (shared/adapters/folder.py), and that tokens from
+    `ordinary` on are its own."""
+    folder.mkdir()
+    save_file(tensors, folder / WEIGHTS)
+    names = sorted({name.removeprefix("base_model.model.").partition(".lora_")[0] for name in tensors})
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": shape.r,
+        "lora_alpha": shape.alpha,
+        "lora_dropout": shape.dropout,
+        "bias": "none",
+        "target_modules": names,
+    }
+    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    origin = {"base_digest": base_digest, "numerics": "none", TOKENS_FROM: ordinary}
+    (folder / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")

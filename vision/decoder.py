@@ -4,6 +4,7 @@ with eyes that a picture's vectors go into. And what may be adapted: its linear 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from transformers import (
     PreTrainedModel,
 )
 
+from shared.adapters.folder import ORIGIN
+
 PROJECTOR = "multi_modal_projector"  # as LLaVA calls it
+EYES_ADAPTER = "eyes_adapter"  # folder beside the weights, if they only talk: LoRA for prompts with pictures
+TOKENS_FROM = "tokens_from"  # in its ORIGIN: the first token that only answers about pictures have
 
 
 def has_eyes(config: Any) -> bool:
@@ -30,7 +35,8 @@ def model_kind(config: Any) -> Any:
 
 
 def open_language_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """What a model says without pictures, as a causal language model; the eyes, if it has some, are left out.
+    """What a model says without pictures, as a causal language model; the eyes, if it has some, are left out, and the
+    tokens that are for its EYES_ADAPTER alone.
 
     Raises: OSError, ValueError: transformers cannot open it."""
     config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
@@ -42,7 +48,17 @@ def open_language_model(folder: Path, dtype: torch.dtype = torch.float32) -> Pre
     setattr(language, language.base_model_prefix, whole.get_decoder())
     language.set_output_embeddings(whole.get_output_embeddings())
     language.generation_config = whole.generation_config
+    if (ordinary := eyes_tokens_from(folder)) is not None:
+        language.resize_token_embeddings(ordinary)
     return language  # type: ignore[no-any-return]
+
+
+def eyes_tokens_from(folder: Path) -> int | None:
+    """From which id on tokens belong to the EYES_ADAPTER of the model in `folder`. None: it has none.
+
+    Raises: OSError, ValueError, KeyError: its file is damaged."""
+    file = folder / EYES_ADAPTER / ORIGIN
+    return int(json.loads(file.read_text(encoding="utf-8"))[TOKENS_FROM]) if file.exists() else None
 
 
 def decoder_linears(model: PreTrainedModel) -> dict[str, Any]:

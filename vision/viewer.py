@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration, LogitsProcessor
 
+from vision.decoder import EYES_ADAPTER
 from vision.reader import SceneReader
 from vision.reasoning.guide import RESULTS_ONLY, Guide
 from vision.reasoning.listing import listing
@@ -71,7 +72,9 @@ class Viewer:
     @classmethod
     def from_folder(cls, folder: Path) -> Viewer:
         """In fp32. Raises: OSError, ValueError: it holds no LlavaForConditionalGeneration."""
-        model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        if (folder / EYES_ADAPTER).is_dir():
+            model.load_adapter(str(folder / EYES_ADAPTER))
         processor = AutoProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]  # transformers
         model.requires_grad_(False)
         return cls(model, processor, SceneReader.from_folder(folder))

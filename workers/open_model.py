@@ -21,7 +21,12 @@ def open_model(source: str, name: str, settings: WorkerSettings) -> ServedModel:
     loaded = load(source, device=settings.device, dtype=settings.dtype, max_new_tokens=settings.max_new_tokens)
     facts = reserve(loaded.runner, loaded.facts, slots=settings.slots, mib=settings.kv_memory_mib)
     engine = TransformersEngine(
-        loaded.runner, facts, slots=settings.slots, prefill_chunk=settings.prefill_chunk, looker=loaded.looker
+        loaded.runner,
+        facts,
+        slots=settings.slots,
+        prefill_chunk=settings.prefill_chunk,
+        looker=loaded.looker,
+        own_adapter=loaded.own_adapter,
     )
     vocabulary = Vocabulary(loaded.tokenizer, loaded.facts.vocabulary, loaded.facts.stop_ids)
     served = ServedModel(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared.errors import GenerationCrashed, GenerationError, PicturesUnsupported
+from shared.errors import GenerationCrashed, GenerationError, ModelError, PicturesUnsupported
 from tests.engine_runs import events_of, serving, tokens_of
 from tests.greedy import assert_greedy, greedy
 from tests.tiny_adapters import BASE_DIGEST, merge, save_tiny_adapter
@@ -26,7 +26,9 @@ from tests.tiny_models import (
     tiny_model,
     tiny_model_with_eyes,
 )
-from vision.decoder import decoder_linears
+from vision.decoder import EYES_ADAPTER, decoder_linears
+from workers.engine.adapters.own_adapter import OwnAdapter
+from workers.engine.adapters.served_adapters import ServedAdapters
 from workers.engine.base import Picture, Request
 from workers.engine.eyes import glimpse, verified
 from workers.engine.facts import ModelFacts
@@ -56,13 +58,15 @@ def shown(count: int, question: int) -> list[int]:
     return [9, *[token for number in range(count) for token in (*[PLACEHOLDER] * TOKENS, 60 + number)], question]
 
 
-def engine_for(model: Any, blocks: int = 128) -> AbstractAsyncContextManager[TransformersEngine]:
+def engine_for(
+    model: Any, blocks: int = 128, own_adapter: OwnAdapter | None = None
+) -> AbstractAsyncContextManager[TransformersEngine]:
     seen = glimpse(model)
     runner = ModelRunner(model, blocks)
     replace_modules(runner)
     length = min(CONTEXT_LENGTH, 32 * blocks)
     facts = ModelFacts(BASE_DIGEST, VOCABULARY, length, frozenset({END}), pictures=verified(seen, runner, 1e-4))
-    return serving(runner, facts, slots=4, prefill_chunk=11)
+    return serving(runner, facts, slots=4, prefill_chunk=11, own_adapter=own_adapter)
 
 
 @pytest.mark.parametrize("family", FAMILIES_WITH_EYES)
@@ -96,6 +100,42 @@ async def test_a_later_turn_shares_what_was_computed_of_its_picture_and_no_other
     assert shared_by_other == 32  # the block before the picture
     assert_greedy(oracle, next_turn, again, pictures=pixels_of([picture(1)]))
     assert_greedy(oracle, first, other, pictures=pixels_of([picture(2)]))
+
+
+@pytest.mark.parametrize("named", [None, "lora"])
+async def test_a_model_with_an_adapter_of_its_own_sees_with_it_and_talks_without(
+    tmp_path: Path, named: str | None
+) -> None:
+    """In one batch; an adapter that somebody chose is used instead. Its tokens are said with it alone."""
+    base = tiny_model_with_eyes()
+    targets = list(decoder_linears(base))
+    own_tokens = 200  # the others are a third of the vocabulary, so answers of random weights would have some
+    own = OwnAdapter(
+        save_tiny_adapter(tmp_path / EYES_ADAPTER, base, targets, seed=1, base_digest="files"), "files", own_tokens
+    )
+    lora = save_tiny_adapter(tmp_path / "lora", base, targets, seed=2)
+    oracles = {"own": merge(tiny_model_with_eyes(), own.directory), "lora": merge(tiny_model_with_eyes(), lora)}
+    asked = [ask(str(n), shown(n % 2, 100 + n), *map(picture, range(n % 2)), adapter=named) for n in range(4)]
+
+    async with engine_for(tiny_model_with_eyes(), own_adapter=own) as engine:
+        await engine.load_adapter("lora", lora)
+        answers = await asyncio.gather(*(events_of(engine, each) for each in asked))
+
+    for each, events in zip(asked, answers, strict=True):
+        oracle = oracles[named] if named else oracles["own"] if each.pictures else base
+        is_own = oracle is oracles["own"]
+        oracle.generation_config.suppress_tokens = None if is_own else list(range(own_tokens, VOCABULARY))
+        assert_greedy(oracle, list(each.prompt), tokens_of(events), pictures=pixels_of(each.pictures))
+
+
+def test_an_adapter_of_its_own_that_does_not_fit_keeps_the_model_from_being_served(tmp_path: Path) -> None:
+    base = tiny_model_with_eyes()
+    own = OwnAdapter(
+        save_tiny_adapter(tmp_path / EYES_ADAPTER, base, list(decoder_linears(base))), "other files", VOCABULARY
+    )
+
+    with pytest.raises(ModelError, match=f"its {EYES_ADAPTER}: .*base"):
+        own.prepare(ServedAdapters(base, BASE_DIGEST, "nf4"))
 
 
 async def test_adapters_and_pictures_in_one_batch(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 import yaml
 from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
+from shared.settings import WorkerSettings
 from training import align, export_eyes, loop, scene_parser
 from training.config import AlignRecipe, LoraShape, ModelShape, ParserRecipe, load_recipe
 from training.conversations import BOS, END, PAD, ConversationEncoder, token_id
@@ -23,10 +24,11 @@ from training.kept_weights import begin, keep
 from training.patches import load_parser, patches_of
 from training.scene_rows import Row, SceneEncoder, pack
 from training.tokenizer import train_tokenizer
-from vision.decoder import open_language_model
+from vision.decoder import EYES_ADAPTER, open_language_model
 from vision.pixels import normalised, read_pixels
 from vision.reader import SceneReader
 from vision.scenes.dataset import examples, read_scenes, write
+from workers.open_model import open_model
 
 OPTIMIZER = {"muon_lr": 0.01, "adam_lr": 0.01, "warmup_steps": 1}
 SCENES = 5  # of each folder
@@ -281,7 +283,10 @@ def test_beside_an_adapter_no_weight_and_no_row_of_the_language_model_is_learned
 
 
 @torch.inference_mode()
-def test_a_published_adapter_is_in_the_weights_beside_it(adapted: AlignRecipe, tokenizer: Any, tmp_path: Path) -> None:
+def test_what_was_learned_beside_the_language_model_is_published_beside_it(
+    adapted: AlignRecipe, tokenizer: Any, tmp_path: Path
+) -> None:
+    """PEFT opens it in plain transformers; without it the model talks as the one it was made of."""
     speaker: Any = align.build_speaker(adapted, tokenizer)
     for name, weights in speaker.named_parameters():
         if "lora_" in name:
@@ -289,13 +294,29 @@ def test_a_published_adapter_is_in_the_weights_beside_it(adapted: AlignRecipe, t
     loop.save_checkpoint(export_eyes.checkpoint(adapted, "reason"), speaker, [], loop.Progress(step=1))
     export_eyes.write(adapted, ["reason"], tmp_path / "model")
 
-    published: Any = open_language_model(tmp_path / "model")
+    model: Any = LlavaForConditionalGeneration.from_pretrained(tmp_path / "model", dtype=torch.float32)
     ids = torch.tensor([[1, 20, 30, 40]])
     plain: Any = open_language_model(adapted.language_model)
     ordinary = plain.config.vocab_size
-    said, wanted = published(ids).logits, speaker.language(ids).logits
-    torch.testing.assert_close(said, wanted, atol=0.02, rtol=0.02)  # published in bfloat16
-    assert (wanted[..., :ordinary] - plain(ids).logits).abs().max() > 0.2
+    torch.testing.assert_close(model(ids).logits[..., :ordinary], plain(ids).logits, atol=0.02, rtol=0.02)  # bfloat16
+    model.load_adapter(str(tmp_path / "model" / EYES_ADAPTER))
+    said = model(ids).logits
+    torch.testing.assert_close(said, speaker.language(ids).logits, atol=0.02, rtol=0.02)
+    assert (said[..., :ordinary] - plain(ids).logits).abs().max() > 0.2
+
+
+async def test_a_published_adapter_serves_where_pictures_are(
+    adapted: AlignRecipe, tokenizer: Any, tmp_path: Path
+) -> None:
+    speaker: Any = align.build_speaker(adapted, tokenizer)
+    loop.save_checkpoint(export_eyes.checkpoint(adapted, "reason"), speaker, [], loop.Progress(step=1))
+    facts = export_eyes.write(adapted, ["reason"], tmp_path / "model")
+
+    served = open_model(str(tmp_path / "model"), "tiny", WorkerSettings(device="cpu", dtype="float32", threads=1))
+    await served.engine.close()
+
+    assert f"{EYES_ADAPTER}/adapter_model.safetensors" in facts["files"]
+    assert served.eyes is not None
 
 
 @torch.inference_mode()

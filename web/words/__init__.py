@@ -6,6 +6,7 @@ short 해요체 without blame; English is written, not translated.
 
 from __future__ import annotations
 
+import functools
 import math
 import tomllib
 from collections.abc import Mapping
@@ -59,6 +60,7 @@ class Words:
         return self("duration.hours", count=round(seconds / 3600))
 
 
+@functools.cache
 def load_words() -> dict[str, Words]:
     """All catalogues by language. Reads files: call it at start."""
     return {language: Words(language, _flat(_read(language))) for language in LANGUAGES}

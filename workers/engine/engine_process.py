@@ -53,18 +53,19 @@ def _serve(channel: Channel) -> None:
         )
         warm_up(loaded.runner)
         facts = reserve(loaded.runner, loaded.facts, slots=settings.slots, mib=settings.kv_memory_mib)
+        engine = EngineThread(
+            loaded.runner,
+            facts,
+            slots=settings.slots + 1,  # one for the self-test of an adapter, which cannot wait for an answer to end
+            prefill_chunk=settings.prefill_chunk,
+            deliver=channel.send,
+            died=lambda: os._exit(1),  # the worker sees it, and gives its answers back
+            own_adapter=loaded.own_adapter,
+        )
     except NunmalError as error:
         channel.send(error)
         return
     vocabulary = Vocabulary(loaded.tokenizer, loaded.facts.vocabulary, loaded.facts.stop_ids)
-    engine = EngineThread(
-        loaded.runner,
-        facts,
-        slots=settings.slots + 1,  # one for the self-test of an adapter, which cannot wait for an answer to end
-        prefill_chunk=settings.prefill_chunk,
-        deliver=channel.send,
-        died=lambda: os._exit(1),  # the worker sees it, and gives its answers back
-    )
     channel.send(
         Opened(
             facts,

@@ -21,8 +21,10 @@ import torch
 from shared.adapters.base import BaseDescription
 from shared.errors import AdapterRefused, GenerationCrashed, GenerationError, NunmalError
 from shared.telemetry import fields
+from vision.decoder import EYES_ADAPTER
 from workers.engine import admission
 from workers.engine.adapters.adapter_files import AdapterFiles
+from workers.engine.adapters.own_adapter import OwnAdapter
 from workers.engine.adapters.served_adapters import PreparedAdapter, ServedAdapters
 from workers.engine.adapters.versions import AdapterVersions
 from workers.engine.base import EngineStats, FinishReason, Logprobs, Request, TokenEvent
@@ -49,6 +51,7 @@ class _Sequence:
     steering: Steering | None = None  # most requests have none
     adapter: str | None = None  # the version it runs with
     view: str | None = None  # the same, if its projector shows pictures otherwise
+    words: int | None = None  # it may say tokens below this; None: all
     slots: list[range] = field(default_factory=list)  # of the pictures that were looked at
 
     @property
@@ -81,13 +84,18 @@ class EngineThread:
         prefill_chunk: int,
         deliver: Callable[[Step], None],
         died: Callable[[], None],
+        own_adapter: OwnAdapter | None = None,
     ) -> None:
         """`deliver` is called in the engine's thread, or in the caller's once the engine is closed. `died` is called in
-        the thread if it ends although nobody closed it."""
+        the thread if it ends although nobody closed it. `own_adapter` is for requests with pictures that name no
+        other. Raises ModelError: it does not fit."""
         self._runner = runner
         self._died = died
         self._served = ServedAdapters(runner.model, facts.digest, facts.numerics)
         self._adapters = AdapterVersions(self._served)
+        self._own = own_adapter
+        if own_adapter is not None:
+            self._adapters.take(own_adapter.prepare(self._served))
         self._facts = facts
         self._deliver = deliver
         self._pace = Pace(prefill_chunk)
@@ -223,12 +231,15 @@ class EngineThread:
         try:
             admission.check(request, facts.vocabulary, facts.context_length, facts.pictures)
             steering = Steering.of(request, facts.context_length)
-            adapter = None if request.adapter is None else self._adapters.hold(request.adapter)
+            own = self._own if request.pictures and request.adapter is None else None
+            name = request.adapter if own is None else EYES_ADAPTER
+            adapter = None if name is None else self._adapters.hold(name)
         except Exception as cause:
             self._step_now.events.append((request.id, TokenEvent(None, "error", _told(request.id, cause))))
             return
         view = adapter if adapter is not None and self._served.sees(adapter) else None
-        sequence = _Sequence(request, [*request.prompt, *request.generated], steering, adapter, view)
+        words = self._own.tokens_from if self._own is not None and own is None else None
+        sequence = _Sequence(request, [*request.prompt, *request.generated], steering, adapter, view, words)
         if reason := self._reason(sequence, request.generated[-1] if request.generated else None):
             self._step_now.events.append((request.id, TokenEvent(None, reason)))
             self._let_go(sequence)
@@ -336,6 +347,10 @@ class EngineThread:
     def _accept(self, request_ids: tuple[str, ...], logits: torch.Tensor) -> None:
         """Draw a token for each of these requests from its row of `logits`, and end those that are complete."""
         rows = [self._sequences[request_id] for request_id in request_ids]
+        with torch.inference_mode():
+            for row, sequence in enumerate(rows):
+                if sequence.words is not None:
+                    logits[row, sequence.words :] = float("-inf")
         drawn = draw_tokens(
             logits, [row.draw for row in rows], [row.steering for row in rows], [row.request.logprobs for row in rows]
         )

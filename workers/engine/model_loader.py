@@ -19,6 +19,7 @@ from shared.model_digest import files_digest, served_digest
 from shared.prompting import FALLBACK_STOP
 from vision.decoder import model_kind
 from vision.quantised import fit_to_cpu, numerics_of, quantisation
+from workers.engine.adapters.own_adapter import OwnAdapter
 from workers.engine.facts import ModelFacts
 from workers.engine.looking import Looker, open_looker
 from workers.engine.model_files import check_files, locate, model_error, open_tokenizer, shortened
@@ -42,6 +43,7 @@ class LoadedModel:
     stop_text: str | None  # the answer ends before this text; None: end tokens do it
     numerics: Numerics
     looker: Looker | None = None  # None: pictures cannot be shown to it
+    own_adapter: OwnAdapter | None = None  # in its folder
 
 
 def load(source: str, *, device: str, dtype: str, max_new_tokens: int) -> LoadedModel:
@@ -74,6 +76,7 @@ def load(source: str, *, device: str, dtype: str, max_new_tokens: int) -> Loaded
         None if tokenizer.chat_template else FALLBACK_STOP,
         numerics,
         open_looker(directory, eyes, tokenizer),
+        OwnAdapter.of(directory),
     )
 
 

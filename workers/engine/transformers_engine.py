@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from shared.errors import EngineLost
+from workers.engine.adapters.own_adapter import OwnAdapter
 from workers.engine.base import EngineStats, Request, TokenEvent
 from workers.engine.engine_messages import Asked, Look, Step
 from workers.engine.engine_thread import EngineThread
@@ -29,15 +30,24 @@ class TransformersEngine(StreamingEngine):
         slots: int,
         prefill_chunk: int,
         looker: Looker | None = None,
+        own_adapter: OwnAdapter | None = None,
         on_step: OnStep = lambda step: None,
     ) -> None:
-        """`looker`: of a model with eyes. `on_step` is called after every step that ended or continued an answer."""
+        """`looker`: of a model with eyes; `own_adapter`: in its folder. Raises ModelError: that does not fit.
+
+        `on_step` is called after every step that ended or continued an answer."""
         super().__init__(facts)
         self._looker = looker
         self._on_step = on_step
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = EngineThread(
-            runner, facts, slots=slots, prefill_chunk=prefill_chunk, deliver=self._deliver, died=self._died
+            runner,
+            facts,
+            slots=slots,
+            prefill_chunk=prefill_chunk,
+            deliver=self._deliver,
+            died=self._died,
+            own_adapter=own_adapter,
         )
         self.base = self._thread.base
 
