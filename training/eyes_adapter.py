@@ -39,7 +39,7 @@ def adapted_layers(model: PreTrainedModel, targets: Sequence[str]) -> list[str]:
 
 def learn_adapter_alone(language: PreTrainedModel, ordinary: int) -> None:
     """Let training change nothing but the adapter and the rows of tokens from `ordinary` on. Mutates the model."""
-    rows: Any = language.get_input_embeddings().weight  # type: ignore[no-untyped-call]  # transformers
+    rows: Any = language.get_input_embeddings().weight
 
     def keep_ordinary(weight: torch.Tensor) -> None:
         assert weight.grad is not None
@@ -54,7 +54,7 @@ def take_adapter(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     """Take the adapter out of a model whose language model has one. Returns its tensors (bfloat16) by PEFT's names;
     none if there was none. Mutates the model."""
     tensors: dict[str, torch.Tensor] = {}
-    found = [(name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer)]
+    found: list[tuple[str, Any]] = [each for each in model.named_modules() if isinstance(each[1], LoraLayer)]
     for name, layer in found:
         for part, values in layer.state_dict().items():
             if "lora_" in part:
