@@ -50,5 +50,5 @@ def test_what_browsers_load_says_the_same_without_comments_and_indentation(tmp_p
     (tmp_path / "page.css").write_text("/* Why. */\na  b { width: calc(1px + 2px); content: '/* x */'; }\n")
     served = Assets(tmp_path)
 
-    assert served.size_bytes("page.js") == len("export class A{#at=`a  // b`;get #b(){return/[/*]/;}}")
+    assert served.size_bytes("page.js") == len("export class A{#at=`a  // b`;get#b(){return/[/*]/;}}")
     assert served.size_bytes("page.css") == len("a b{width:calc(1px + 2px);content:'/* x */'}")
