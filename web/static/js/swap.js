@@ -26,7 +26,7 @@ export function swapPage({ url, page }, { stay = false } = {}) {
     if (action) document.getElementById(id).setAttribute("action", action);
   }
   document.title = page.title;
-  if (url !== location.href.split("#")[0]) history.pushState(null, "", url);
+  if (new URL(url).pathname !== location.pathname) history.pushState(null, "", url);
   localTimes(document.getElementById("main"));
   if (!stay) scrollToEnd();
 }
