@@ -15,28 +15,49 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.conftest import sign_up
 from tests.service import ROOT
 from tests.ux.addresses import PAGES
 from tests.ux.house import House, running_house
-from tests.ux.looking import faults, js_css_bytes
+from tests.ux.long_transcript import TURNS, slowest_ms
+from tests.ux.looking import WIDTHS, faults, js_css_bytes
+from tests.ux.tasks import MOST_PRESSES, presses_of_all
 from tests.ux.walk import every_page
 
 _BEGUN = time.monotonic()
 _MOST_BYTES = 60_000
 _MOST_MS = 100
-_MOST_INTERACTIONS = 3
 _BASES = {"base.html", "card.html"}
 
 
 async def measure(pictures: Path | None) -> tuple[dict[str, Any], bool]:
     """What the report says, and whether all of it is as it should be."""
     async with running_house() as house:
+        slowest, what = await slowest_ms(house)
+        _say(f"with {2 * TURNS} messages: {slowest:.0f} ms ({what})")
+        tasks = await _presses(house)
+        _say(f"presses: {tasks}")
         pages, grave, most_bytes, is_narrow = await _look(house, pictures)
         forgotten = _forgotten(house)
     for name in forgotten:
         _say(f"forgotten: {name}")
-    found = {"pages": pages, "axe_serious": grave, "js_css_bytes": most_bytes}
-    return found, not grave and not forgotten and is_narrow and most_bytes <= _MOST_BYTES
+    found = {"pages": pages, "axe_serious": grave, "js_css_bytes": most_bytes, "long_transcript_ms": slowest}
+    is_quick = slowest < _MOST_MS and max(tasks.values()) <= MOST_PRESSES
+    is_whole = not grave and not forgotten and is_narrow and most_bytes <= _MOST_BYTES
+    return found | {"tasks": tasks}, is_quick and is_whole
+
+
+async def _presses(house: House) -> dict[str, int]:
+    """By task: the most that it takes anybody, at a desk or on a phone."""
+    most: dict[str, int] = {}
+    for width in (min(WIDTHS), max(WIDTHS)):
+        context = await house.browser.new_context(locale="ko-KR", viewport={"width": width, "height": 760})
+        page = await context.new_page()
+        await sign_up(page, house.site.url)
+        presses = await presses_of_all(page, is_phone=width == min(WIDTHS))
+        most = {name: max(count, most.get(name, 0)) for name, count in presses.items()}
+        await context.close()
+    return most
 
 
 async def _look(house: House, pictures: Path | None) -> tuple[int, int, int, bool]:

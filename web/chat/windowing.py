@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.chat import Generation
 
-AT_ONCE = 50  # turns: what a phone lays out within a tenth of a second
+AT_ONCE = 30  # turns: what a slow machine lays out within a tenth of a second
 _BEFORE = 4  # turns that are shown before one that was asked for
 
 
