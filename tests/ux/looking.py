@@ -17,7 +17,7 @@ _GRAVE = ("serious", "critical")
 _VIOLATIONS = "async () => (await axe.run(document, { resultTypes: ['violations'] })).violations"
 _OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _BYTES = """() => [...new Map(performance.getEntriesByType("resource")
-    .filter(({ name }) => /\\.(js|css)$/.test(new URL(name).pathname))
+    .filter(({ name, initiatorType }) => initiatorType !== "xmlhttprequest" && /\\.(js|css)$/.test(name))
     .map(({ name, decodedBodySize }) => [name, decodedBodySize])).values()]
   .reduce((sum, bytes) => sum + bytes, 0)"""
 
@@ -48,7 +48,7 @@ async def faults(page: Page, name: str, pictures: Path | None) -> AsyncIterator[
 
 
 async def js_css_bytes(page: Page) -> int:
-    """Of our own, as they were before any compression."""
+    """Of our own, as they were before any compression. What axe-core fetches again does not count."""
     return int(await page.evaluate(_BYTES))
 
 
