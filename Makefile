@@ -64,6 +64,10 @@ fuzz: $(VENV)/test.stamp ## Attack the whole service: no 5xx, no script, no fore
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(if $(REQUESTS),--requests $(REQUESTS)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(PLANT),--plant $(PLANT)) $(ARGS)
 
+.PHONY: ux
+ux: $(VENV)/test.stamp ## Look at every page in Chromium: axe-core, sizes, a long transcript, a newcomer's tasks; writes build/ux.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.ux $(ARGS)
+
 .PHONY: bench-backbone
 bench-backbone: $(VENV)/test.stamp ## Measure what web, RabbitMQ and worker cost; writes build/bench/backbone.json (10 min)
 	@infra/services.sh ensure

@@ -1,23 +1,30 @@
 """The files under static/, held in memory, at addresses that carry a hash of all of them.
 
 `/static/<version>/js/main.js` never changes, so browsers keep it for good; modules and style sheets name each
-other relatively and inherit the version.
+other relatively and inherit the version. Comments and indentation are for us: browsers get scripts and style sheets
+without them.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
+import rcssmin
+import rjsmin
 from quart import Blueprint, Response, abort
 
 _ROOT = Path(__file__).resolve().parent / "static"
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
 }
+_SHORTENED: dict[str, Callable[[str], str]] = {".css": rcssmin.cssmin, ".js": rjsmin.jsmin}
 _FOR_GOOD = "public, max-age=31536000, immutable"
 
 
@@ -26,11 +33,15 @@ class Assets:
 
     def __init__(self, root: Path = _ROOT) -> None:
         files = sorted(path for path in root.rglob("*") if path.suffix in _TYPES)
-        self._bodies = {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+        self._bodies = {path.relative_to(root).as_posix(): _body(path) for path in files}
         digest = hashlib.sha256()
         for name, body in self._bodies.items():
             digest.update(f"{name}\0{len(body)}\0".encode() + body)
         self.version = digest.hexdigest()[:12]
+
+    def size_bytes(self, name: str) -> int:
+        """What a browser loads for `name`. Raises KeyError if there is no such file."""
+        return len(self._bodies[name])
 
     def url(self, name: str) -> str:
         """Where the browser finds `name`. Raises KeyError if there is no such file."""
@@ -51,6 +62,11 @@ class Assets:
         response = Response(body, content_type=_TYPES[Path(name).suffix])
         response.headers["Cache-Control"] = cache
         return response
+
+
+def _body(path: Path) -> bytes:
+    shortened = _SHORTENED.get(path.suffix)
+    return shortened(path.read_text(encoding="utf-8")).encode() if shortened else path.read_bytes()
 
 
 def assets_blueprint(assets: Assets) -> Blueprint:

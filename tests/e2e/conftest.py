@@ -6,6 +6,7 @@ One Chromium serves all tests, so these fixtures, and the tests that use them, s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -60,8 +61,9 @@ class Site:
             yield piece
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def site(store_url: str) -> AsyncIterator[Site]:
+@contextlib.asynccontextmanager
+async def running_site(store_url: str) -> AsyncIterator[Site]:
+    """On a database of its own, which is dropped at the end."""
     stop, ready = asyncio.Event(), asyncio.Event()
     async with Store(store_url, f"e2e_{new_id().replace('-', '')}") as store, MemoryBroker() as broker:
         with listening("127.0.0.1", 0) as sock:
@@ -79,13 +81,19 @@ async def site(store_url: str) -> AsyncIterator[Site]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
+async def site(store_url: str) -> AsyncIterator[Site]:
+    async with running_site(store_url) as site:
+        yield site
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def worker(site: Site) -> AsyncIterator[ScriptedWorker]:
     async with site.worker() as worker:
         yield worker
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def browser() -> AsyncIterator[Browser]:
+@contextlib.asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
     """Debian's Chromium, or what stands for it elsewhere."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
@@ -94,6 +102,12 @@ async def browser() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="session")

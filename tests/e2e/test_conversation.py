@@ -270,3 +270,27 @@ async def test_a_reader_who_scrolled_up_is_left_alone(person: Page, site: Site, 
     await expect(answer).to_have_attribute("data-state", "done")
 
     assert await person.evaluate(position) == before
+
+
+async def test_the_field_stays_above_a_keyboard_that_covers_the_page(person: Page) -> None:
+    """As Safari on phones has it: the page stays as high as it was, and less of it is seen."""
+    await person.set_viewport_size({"width": 360, "height": 740})
+    field = person.get_by_label("메시지", exact=True)
+    await person.evaluate(
+        """() => {
+          Object.defineProperty(visualViewport, "height", { value: 400, configurable: true });
+          visualViewport.dispatchEvent(new Event("resize"));
+        }"""
+    )
+    box = await field.bounding_box()
+    assert box and box["y"] + box["height"] <= 400
+    await expect(person.get_by_role("status")).to_have_count(1)  # one voice
+
+    await person.evaluate(
+        """() => {
+          Object.defineProperty(visualViewport, "height", { value: innerHeight });
+          visualViewport.dispatchEvent(new Event("resize"));
+        }"""
+    )
+    box = await field.bounding_box()
+    assert box and box["y"] > 400

@@ -37,7 +37,7 @@ async def test_a_conversation_is_found_by_an_inflected_word_and_tidied_away(
     await person.keyboard.press("Enter")
     await expect(person.locator("mark")).to_have_text(["걸었어요"], timeout=30_000)  # the dictionary is loaded
     await person.get_by_role("heading", level=3).get_by_role("link").click()
-    await person.wait_for_url(f"{walk}#turn-*")
+    await person.wait_for_url(f"{walk}?turn=*#turn-*")
     await expect(person.locator(".turn:target .question")).to_be_in_viewport()
 
     await person.goto(f"{site.url}/library")

@@ -155,7 +155,8 @@ async def test_sending_waits_for_what_is_being_uploaded(person: Page, site: Site
     is_let_go = await _held(person, "**/chat/pictures")
     await choose(person, png())
     await send(person, "기다려 주세요")
-    await expect(person.get_by_text("사진을 올리고 있어요. 다 올라가면 바로 보낼게요.")).to_be_visible()
+    for place in ("[data-waiting]", "[data-status]"):  # seen, and heard
+        await expect(person.locator(place)).to_have_text("사진을 올리고 있어요. 다 올라가면 바로 보낼게요.")
     assert await site.questions() == []
     is_let_go.set()
 

@@ -24,12 +24,16 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import _TokenType
 
 from web.chat.emphasis import cjk_emphasis
+from web.chat.formulas import ATTRIBUTES as FORMULA_ATTRIBUTES
+from web.chat.formulas import TAGS as FORMULA_TAGS
+from web.chat.formulas import formulas
 
 _SCHEMES = {"http", "https", "mailto"}
 _TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "li"),
     *("strong", "em", "code", "pre", "a", "span", "div"),
     *("table", "thead", "tbody", "tr", "th", "td"),
+    *FORMULA_TAGS,
 }
 _ATTRIBUTES = {
     "a": {"href", "title", "target"},
@@ -39,6 +43,7 @@ _ATTRIBUTES = {
     "div": {"class"},
     "th": {"class"},
     "td": {"class"},
+    **FORMULA_ATTRIBUTES,
 }
 LONG = 20_000  # code points; longer text is parsed and rendered in a thread
 # Pygments' lexers take quadratic time for some texts, most of them for more than these (`java`: 2.5 s for 4,000 line
@@ -108,6 +113,9 @@ class _Renderer(RendererHTML):
         language = token.info.split()[0] if token.info.split() else ""
         return f'<pre><code class="code">{_highlighted(token.content, language, env[_WORK])}</code></pre>\n'
 
+    def formula(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+        return tokens[index].content
+
     def th_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return _cell(tokens[index])
 
@@ -169,7 +177,8 @@ def _is_allowed_link(url: str) -> bool:
 
 def _make() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
-    markdown.enable("table").use(cjk_emphasis).disable(["html_block", "html_inline", "reference"])
+    markdown.enable("table").disable(["html_block", "html_inline", "reference"])
+    markdown.use(cjk_emphasis).use(formulas)
     markdown.validateLink = _is_allowed_link  # type: ignore[method-assign]  # the documented way
     return markdown
 

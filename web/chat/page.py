@@ -17,6 +17,7 @@ from web.chat.settings_form import MOST_INSTRUCTION_CHARACTERS, SettingsFields, 
 from web.chat.sight import Sight
 from web.chat.titles import MOST_TITLE_CHARACTERS
 from web.chat.transcript import Transcripts
+from web.chat.windowing import window_of
 from web.errors import page_after
 from web.pictures.service import MOST_ALT_CHARACTERS, MOST_PER_MESSAGE, PictureService
 from web.pictures.views import view_of
@@ -56,11 +57,17 @@ class ChatPage:
         opened: OpenConversation | None,
         typed: Typed = Typed(),  # frozen
         error: NunmalError | None = None,
+        turn_id: str = "",
     ) -> Response:
-        """After a refused message with what was typed and uploaded, and a sentence beside the field."""
+        """After a refused message with what was typed and uploaded, and a sentence beside the field.
+
+        `turn_id`: one that is to be shown, however long ago it was.
+        """
         words = self._visitors.current().words
         conversation = opened.conversation if opened else None
-        turns = await self._transcripts.of_branch(opened, words) if opened else []
+        branch = opened.turns if opened else []
+        window = window_of(branch, turn_id)
+        turns = await self._transcripts.of_branch(opened, words, window.start) if opened else []
         chosen = typed.adapter
         if chosen is None:
             chosen = conversation.adapter if conversation else ""
@@ -74,9 +81,10 @@ class ChatPage:
             conversation=conversation,
             conversations=await self._service.list(user),
             turns=turns,
+            earlier=window,
             trial=adapters[0] if adapters and user.role is not AccountRole.USER else None,
             gauge=await self._transcripts.gauge(opened) if opened else None,
-            is_busy=any(not turn.is_over for turn in turns),
+            is_busy=any(not turn.state.is_final for turn in branch),
             generation_id=new_id(),
             draft=typed.message,
             draft_pictures=[view_of(picture) for picture in typed.pictures],

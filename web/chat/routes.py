@@ -81,8 +81,9 @@ def chat_blueprint(
     async def conversation(conversation_id: str) -> ResponseReturnValue:
         user = visitors.require_user()
         opened = await service.open(user, conversation_id)
-        quoted = query_value(request, "quote")
-        return await chat_page.response(user, opened, Typed(quote(opened.turn(quoted).answer) if quoted else ""))
+        quoted, shown = query_value(request, "quote"), query_value(request, "turn")
+        typed = Typed(quote(opened.turn(quoted).answer) if quoted else "")
+        return await chat_page.response(user, opened, typed, turn_id=shown or quoted)
 
     @blueprint.post("/<conversation_id>")
     async def ask_next(conversation_id: str) -> ResponseReturnValue:

@@ -68,11 +68,11 @@ class Transcripts:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
 
-    async def of_branch(self, opened: OpenConversation, words: Words) -> list[TurnView]:
-        """The visible branch, with what is beside each turn."""
+    async def of_branch(self, opened: OpenConversation, words: Words, start: int = 0) -> list[TurnView]:
+        """The visible branch from its turn `start` on, with what is beside each turn."""
         turns = opened.turns
         gone = left_out(turns)
-        views = await self.of(turns, words)
+        views = await self.of(turns, words, start)
         return [
             replace(
                 view,
@@ -81,7 +81,7 @@ class Transcripts:
                 left_out_before=len(gone.turn_ids) if place == gone.seen_from else 0,
                 **_among(view.id, opened.tree.siblings(turn)),
             )
-            for place, (view, turn) in enumerate(zip(views, turns, strict=True))
+            for place, (view, turn) in enumerate(zip(views, turns[start:], strict=True), start)
         ]
 
     async def gauge(self, opened: OpenConversation) -> Gauge | None:
@@ -92,11 +92,13 @@ class Transcripts:
         workers = (await self._lines.of(turns[-1].lane)).workers
         return gauge_of(turns, max((worker.context_length or 0 for worker in workers), default=0))
 
-    async def of(self, turns: list[Generation], words: Words) -> list[TurnView]:
-        notes = [await self._note(turn, words) for turn in turns]
-        if sum(len(turn.answer) for turn in turns) > LONG:
-            return await asyncio.to_thread(_views, turns, notes)
-        return _views(turns, notes)
+    async def of(self, turns: list[Generation], words: Words, start: int = 0) -> list[TurnView]:
+        """The turns from `start` on; pictures keep the numbers they have among all of them."""
+        shown, pictures = turns[start:], pictures_of(turns)
+        notes = [await self._note(turn, words) for turn in shown]
+        if sum(len(turn.answer) for turn in shown) > LONG:
+            return await asyncio.to_thread(_views, shown, notes, pictures)
+        return _views(shown, notes, pictures)
 
     async def _note(self, turn: Generation, words: Words) -> str:
         if turn.state.is_final:
@@ -118,8 +120,7 @@ def _among(turn_id: str, siblings: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _views(turns: list[Generation], notes: list[str]) -> list[TurnView]:
-    pictures = pictures_of(turns)
+def _views(turns: list[Generation], notes: list[str], pictures: NumberedPictures) -> list[TurnView]:
     return [_view(turn, note, pictures) for turn, note in zip(turns, notes, strict=True)]
 
 

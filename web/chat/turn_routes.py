@@ -31,7 +31,7 @@ def turns_blueprint(branches: Branches, service: ChatService, chat_page: ChatPag
             turn = await ask(user, conversation_id, turn_id)
         except _REFUSALS as error:
             return await chat_page.response(user, await service.open(user, conversation_id), error=error)
-        return _to(conversation_id, turn.id)
+        return redirect(f"/chat/{conversation_id}#turn-{turn.id}", 303)
 
     @blueprint.post("/regenerate")
     async def regenerate(conversation_id: str, turn_id: str) -> ResponseReturnValue:
@@ -63,7 +63,7 @@ def turns_blueprint(branches: Branches, service: ChatService, chat_page: ChatPag
                 error=visitors.current().words.explain(error),
             )
             return page_after(body, error)
-        return _to(conversation_id, turn.id)
+        return redirect(f"/chat/{conversation_id}#turn-{turn.id}", 303)
 
     @blueprint.post("/show")
     async def show(conversation_id: str, turn_id: str) -> ResponseReturnValue:
@@ -102,4 +102,5 @@ def turns_blueprint(branches: Branches, service: ChatService, chat_page: ChatPag
 
 
 def _to(conversation_id: str, turn_id: str) -> ResponseReturnValue:
-    return redirect(f"/chat/{conversation_id}#turn-{turn_id}", 303)
+    """However long ago it was."""
+    return redirect(f"/chat/{conversation_id}?turn={turn_id}#turn-{turn_id}", 303)

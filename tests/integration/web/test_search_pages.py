@@ -59,7 +59,7 @@ async def test_an_inflected_form_is_found_marked_and_leads_to_its_turn(store: St
 
     assert response.status_code == 200
     assert _hits(person) == ["공원", "걸었어요"]
-    assert f'href="/chat/{found}#turn-{found}"' in person.page
+    assert f'href="/chat/{found}?turn={found}#turn-{found}"' in person.page
     assert "대화 1개에서 찾았어요" in person.page
     assert "<b>비</b>" not in person.page
     await person.get(f"/chat/{found}")
@@ -97,9 +97,9 @@ async def test_the_page_without_a_question_asks_for_one(person: WebVisitor) -> N
 async def test_many_conversations_have_pages(store: Store, person: WebVisitor) -> None:
     ids = [await _talked(store, f"바다 {number}", "파도") for number in range(PER_PAGE + 2)]
     await person.get(_search("바다"))
-    first = re.findall(r'<h3><a href="/chat/([^#]+)#', person.page)
+    first = re.findall(r'<h3><a href="/chat/([^?#]+)', person.page)
     await person.get(_search("바다", page="2"))
-    second = re.findall(r'<h3><a href="/chat/([^#]+)#', person.page)
+    second = re.findall(r'<h3><a href="/chat/([^?#]+)', person.page)
 
     assert first + second == ids[::-1]
     assert 'rel="prev"' in person.page and 'rel="next"' not in person.page

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from web.assets import Assets
+
 _ROOT = Path(__file__).resolve().parents[3] / "web"
 _STATIC = _ROOT / "static"
 _MOST_BYTES = 60_000
@@ -30,7 +32,8 @@ def _loaded(template: str) -> set[Path]:
 
 @pytest.mark.parametrize("template", _TEMPLATES)
 def test_scripts_and_style_sheets_of_a_page_are_small(template: str) -> None:
-    sizes = {path.name: path.stat().st_size for path in _loaded(template)}
+    assets = Assets()
+    sizes = {path.name: assets.size_bytes(path.relative_to(_STATIC).as_posix()) for path in _loaded(template)}
 
     assert sum(sizes.values()) <= _MOST_BYTES, sizes
 
@@ -39,3 +42,13 @@ def test_every_script_and_style_sheet_is_loaded_by_a_page() -> None:
     loaded = set[Path]().union(*(_loaded(template) for template in _TEMPLATES))
 
     assert loaded == {path for path in _STATIC.rglob("*") if path.suffix in (".js", ".css")}
+
+
+def test_what_browsers_load_says_the_same_without_comments_and_indentation(tmp_path: Path) -> None:
+    script = "// Why.\nexport class A {\n  #at = `a  // b`;\n  get #b() { return /[/*]/; }\n}\n"
+    (tmp_path / "page.js").write_text(script)
+    (tmp_path / "page.css").write_text("/* Why. */\na  b { width: calc(1px + 2px); content: '/* x */'; }\n")
+    served = Assets(tmp_path)
+
+    assert served.size_bytes("page.js") == len("export class A{#at=`a  // b`;get#b(){return/[/*]/;}}")
+    assert served.size_bytes("page.css") == len("a b{width:calc(1px + 2px);content:'/* x */'}")

@@ -32,11 +32,12 @@ export class ChosenPictures extends HTMLElement {
 
   // For a message that waits: resolves when nothing is being uploaded any more, to false if a picture was refused meanwhile.
   async settled() {
-    const status = this.querySelector("[role=status]");
-    status.textContent = this.dataset.waitingWords;
+    const places = [this.querySelector("[data-waiting]"), document.querySelector("[data-status]")]; // seen, and heard
+    const say = (words) => { for (const place of places) place.textContent = words; };
+    say(this.dataset.waitingWords);
     let isWhole = true;
     while (this.isUploading) isWhole = (await Promise.all(this.#uploads.values())).every(Boolean) && isWhole;
-    status.textContent = "";
+    say("");
     return isWhole;
   }
 

@@ -1,5 +1,5 @@
 // Copies the field inside it with one press. Without this the field selects itself, and a link saves it as a file.
-export class CopyText extends HTMLElement {
+class CopyText extends HTMLElement {
   connectedCallback() {
     const field = this.querySelector("input");
     const button = this.querySelector("[data-copy]");
@@ -13,3 +13,5 @@ export class CopyText extends HTMLElement {
     });
   }
 }
+
+customElements.define("copy-text", CopyText);

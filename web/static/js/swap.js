@@ -14,19 +14,45 @@ export function sentenceOf(page) {
   return page.querySelector("[data-sentence]")?.textContent.trim() ?? "";
 }
 
+// Only the turns that changed, so that a long conversation is not laid out anew for one of them.
+function swapTurns(log, fresh) {
+  let next = log.firstElementChild;
+  for (const turn of fresh.children) {
+    const old = turn.id ? document.getElementById(turn.id) : null;
+    if (!old?.isEqualNode(turn)) {
+      log.insertBefore(document.importNode(turn, true), next);
+      if (old) old.id = ""; // its id goes with the new one, and it with what is left over
+      continue;
+    }
+    while (next && next !== old) next = taken(next);
+    next = old.nextElementSibling;
+  }
+  while (next) next = taken(next);
+  log.ariaBusy = fresh.ariaBusy;
+}
+
+// Takes it out of the page; what stood behind it.
+function taken(element) {
+  const next = element.nextElementSibling;
+  element.remove();
+  return next;
+}
+
 // Every part keeps its element; only what is inside changes, so the field and its focus stay. Goes to the end unless it
 // is to `stay`.
 export function swapPage({ url, page }, { stay = false } = {}) {
+  localTimes(page);
   for (const part of document.querySelectorAll("[data-swap]")) {
     const fresh = page.querySelector(`[data-swap="${part.dataset.swap}"]`);
-    if (fresh) part.replaceChildren(...document.importNode(fresh, true).childNodes);
+    const logs = [part, fresh].map((each) => each?.querySelector("[role=log]"));
+    if (logs.every(Boolean)) swapTurns(...logs);
+    else if (fresh) part.replaceChildren(...document.importNode(fresh, true).childNodes);
   }
   for (const id of ["composer", "stop"]) {
     const action = page.getElementById(id)?.getAttribute("action");
     if (action) document.getElementById(id).setAttribute("action", action);
   }
   document.title = page.title;
-  if (url !== location.href.split("#")[0]) history.pushState(null, "", url);
-  localTimes(document.getElementById("main"));
+  if (new URL(url).pathname !== location.pathname) history.pushState(null, "", url);
   if (!stay) scrollToEnd();
 }

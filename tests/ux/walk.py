@@ -1,0 +1,127 @@
+"""Every page, one after the other, each as its owner comes to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pyotp
+from playwright.async_api import Page, expect
+
+from shared.chat import AccountRole
+from shared.store.grants import new_grant
+from tests.ux.house import House
+from tests.web_visitor import PASSWORD
+
+
+async def every_page(house: House) -> AsyncIterator[str]:
+    """The name of a page that is open now, until the last. `house.page` ends logged out."""
+    page, url = house.page, house.site.url
+
+    async def at(path: str) -> str:
+        await page.goto(f"{url}{path}")
+        return path
+
+    yield await at(house.conversation)
+    yield f"{await _with_menus(page)} with its menus open"
+    for path in ("/chat", f"{house.conversation}/delete", f"{house.conversation}/turns/{house.turn_id}/edit"):
+        yield await at(path)
+    for path in ("/search", "/search?q=%ED%91%9C", "/library", "/library/links", "/library/import"):
+        yield await at(path)
+    for path in ("/account", "/account/password", "/account/delete", "/account/second-step"):
+        yield await at(path)
+    for path in ("/keys", "/usage", "/notices", "/developers", "/logout", "/nowhere"):
+        yield await at(path)
+    async for name in _shared(house):
+        yield name
+    async for name in _adapters(house):
+        yield name
+    async for name in _operators(house):
+        yield name
+    async for name in _outside(house):
+        yield name
+
+
+async def _with_menus(page: Page) -> str:
+    await page.locator("header details.menu summary").click()
+    await page.locator("details.settings summary").click()
+    for evidence in await page.locator("details.evidence summary").all():
+        await evidence.click()
+    return "/chat/<conversation_id>"
+
+
+async def _shared(house: House) -> AsyncIterator[str]:
+    page, conversation = house.page, house.conversation.removeprefix("/chat")
+    await page.goto(f"{house.site.url}/library{conversation}")
+    yield "/library/<conversation_id>"
+    await page.get_by_role("button", name="링크 만들기").click()
+    link = await page.get_by_label("링크를 만들었어요").input_value()
+    yield "/library/<conversation_id> with a link"
+    await page.goto(link)
+    yield "/shared/<token>"
+    await page.goto(f"{house.site.url}/library{conversation}/print")
+    yield "/library/<conversation_id>/print"
+    await page.goto(f"{house.site.url}/library")
+    await page.get_by_role("checkbox").first.check()
+    await page.get_by_role("button", name="지우기").click()
+    yield "/library, about to delete"
+
+
+async def _adapters(house: House) -> AsyncIterator[str]:
+    page, url = house.page, f"{house.site.url}/adapters"
+    for path in ("", f"/{house.version}/diff/{house.version}", f"/{house.version}/try"):
+        await page.goto(url + path)
+        yield f"/adapters{path}"
+    await page.get_by_role("textbox").first.fill("안녕하세요?")
+    await page.get_by_role("button", name="물어보기").click()
+    await page.wait_for_url("**/trials/*")
+    yield "/adapters/trials/<trial_id>"
+
+
+async def _operators(house: House) -> AsyncIterator[str]:
+    """Somebody who reads their own conversation, for want of another person."""
+    page, url, store = house.page, house.site.url, house.site.store
+    await house.become(AccountRole.OPERATOR)
+    await page.goto(f"{url}/ops")
+    yield "/ops before the second step"
+    await page.goto(f"{url}/account/second-step")
+    await page.get_by_label("비밀번호").fill(PASSWORD)
+    await page.get_by_role("button", name="시작하기").click()
+    await expect(page.locator(".totp-secret")).to_be_visible()
+    yield "/account/second-step, about to begin"
+    totp = pyotp.TOTP((await page.locator(".totp-secret").inner_text()).replace(" ", ""))
+    await page.get_by_label("인증 코드").fill(totp.at(time.time(), counter_offset=-1))
+    await page.get_by_role("button", name="2단계 인증 켜기").click()
+    yield "/account/second-step with its codes"
+    await page.goto(f"{url}/account/second-step")
+    yield "/account/second-step, on"
+    grant = new_grant(house.user, house.user.id, "사용자가 답이 이상하다고 도움을 청했습니다.", 15)
+    await store.grants.add(grant)
+    for path in ("/ops", "/ops/access", f"/ops/access/{grant.id}", f"/ops/access/{grant.id}{house.conversation[5:]}"):
+        await page.goto(url + path)
+        yield path
+    await page.goto(f"{url}/chat")
+    yield "/chat with a notice"
+    await page.goto(f"{url}/notices")
+    yield "/notices with one"
+
+
+async def _outside(house: House) -> AsyncIterator[str]:
+    page, url = house.page, house.site.url
+    token = await house.site.store.resets.create(house.user.id, timedelta(hours=1))
+    await page.goto(f"{url}/logout")
+    await page.get_by_role("main").get_by_role("button").click()
+    await page.wait_for_url("**/login")
+    for path in ("/login", "/signup", "/account/deleted", "/reset", f"/reset/{token}"):
+        await page.goto(url + path)
+        yield path.replace(token, "<token>")
+    await page.goto(f"{url}/signup")
+    await page.get_by_role("button", name="가입하기").click()
+    yield "/signup refused"
+    await page.goto(f"{url}/login")
+    await page.get_by_label("이메일").fill(house.user.email)
+    await page.get_by_label("비밀번호").fill(PASSWORD)
+    await page.get_by_role("button", name="로그인").click()
+    await expect(page.get_by_label("인증 코드")).to_be_visible()
+    yield "/login/code"
