@@ -147,6 +147,7 @@ class User:
     name: str
     role: AccountRole
     created_at: datetime
+    agreed_at: datetime | None = None  # since when what they vote on may teach a model; None: it may not
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ from web.chat.sight import Sight
 from web.chat.stream import StreamTimes
 from web.chat.transcript import Transcripts
 from web.chat.turn_routes import turns_blueprint
+from web.chat.voting import Voting
 from web.connection import LARGE_BODIES, LightConnection
 from web.developers import developers_blueprint
 from web.errors import register_errors
@@ -171,7 +172,8 @@ def create_app(
     held = HeldQuestions(store, admission)
     open_streams = OpenStreams()
     transcripts = Transcripts(lines)
-    chat_page = ChatPage(service, transcripts, visitors, pictures, sight, choice)
+    voting = Voting(store, service)
+    chat_page = ChatPage(service, transcripts, visitors, pictures, sight, choice, voting)
     notices = Notices(store, visitors)
     assets = Assets()
     watch = LaneWatch(
@@ -202,7 +204,7 @@ def create_app(
     app.register_blueprint(
         chat_blueprint(service, chat_page, hub, visitors, times, open_streams, pictures, large_bodies)
     )
-    app.register_blueprint(turns_blueprint(branches, service, chat_page, visitors))
+    app.register_blueprint(turns_blueprint(branches, voting, service, chat_page, visitors))
     app.register_blueprint(search_blueprint(search, visitors))
     app.register_blueprint(library_blueprint(store, LibraryService(store, service), visitors))
     sharing = Sharing(store, service)

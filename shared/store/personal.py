@@ -19,6 +19,7 @@ from shared.store.connection import Collection, Database, Document, translated
 from shared.store.pictures import Pictures
 from shared.store.search import Search
 from shared.store.shares import Shares
+from shared.store.votes import Votes
 
 # Whose a document is. What lets somebody in, or others read, goes first.
 PERSONAL = {
@@ -31,6 +32,7 @@ PERSONAL = {
     "generations": "user_id",
     "conversations": "user_id",
     "search": "user_id",  # after the turns it is made of
+    "votes": "user_id",
     "grants": "owner_id",
 }
 PERSONAL_BY_PREFIX = frozenset({"users", "usage", "fairness"})  # users: shared/store/users.py; the others: below
@@ -59,11 +61,12 @@ class CountedTokens:
 
 
 class PersonalData:
-    def __init__(self, database: Database, pictures: Pictures, search: Search, shares: Shares) -> None:
+    def __init__(self, database: Database, pictures: Pictures, search: Search, shares: Shares, votes: Votes) -> None:
         self._database = database
         self._pictures = pictures
         self._search = search
         self._shares = shares
+        self._votes = votes
         self._generations = database["generations"]
         self._conversations = database["conversations"]
 
@@ -115,6 +118,7 @@ class PersonalData:
             await self._pictures.keep(shown)
             await self._remove_many(self._generations, {"_id": {"$in": found}})
             await self._search.remove(found)
+            await self._votes.remove(found)
             await self._pictures.let_go(shown)
 
     async def remove_conversations(self, before: datetime, limit: int) -> int:

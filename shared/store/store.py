@@ -23,6 +23,7 @@ from shared.store.shares import Shares
 from shared.store.throttle import Throttle
 from shared.store.usage import Usage
 from shared.store.users import Users
+from shared.store.votes import Votes
 from shared.store.workers import Workers
 
 
@@ -53,7 +54,8 @@ class Store:
         self.pictures = Pictures(self._database["pictures"], self._database["generations"], self.blobs)
         self.search = Search(self._database["search"], self._database["generations"])
         self.shares = Shares(self._database["shares"])
-        self.personal = PersonalData(self._database, self.pictures, self.search, self.shares)
+        self.votes = Votes(self._database["votes"], self._database["generations"])
+        self.personal = PersonalData(self._database, self.pictures, self.search, self.shares, self.votes)
         aliases, bases = self._database["adapter_aliases"], self._database["adapter_bases"]
         self.adapters = Adapters(versions, aliases, bases, self.blobs)
 
@@ -77,6 +79,7 @@ class Store:
             self.pictures,
             self.search,
             self.shares,
+            self.votes,
             self.personal,
             self.adapters,
         ):

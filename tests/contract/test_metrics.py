@@ -71,6 +71,7 @@ OURS = {
     "refusals": ("counter", ("code",)),
     "pictures": ("counter", ("outcome",)),
     "picture_cleaning_seconds": ("histogram", ()),
+    "votes": ("counter", (*MODEL, "adapter", "value")),
     "security_events": ("counter", ("kind",)),
     "build_info": ("gauge", ("version", "room")),
     "store_latency_seconds": ("histogram", ("collection",)),
