@@ -164,6 +164,7 @@ VOTES = Counter(
     "Votes on answers, changed ones too; `adapter` is its name, empty for the model alone.",
     (*_MODEL, "adapter", "value"),
 )
+COMPARISONS = Counter("nunmal_comparisons_total", "Blind comparisons by what was chosen.", ("choice",))
 SECURITY_EVENTS = Counter("nunmal_security_events_total", "Log-ins and refusals by kind.", ("kind",))
 
 # Every process.

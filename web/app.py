@@ -64,6 +64,9 @@ from web.chat.stream import StreamTimes
 from web.chat.transcript import Transcripts
 from web.chat.turn_routes import turns_blueprint
 from web.chat.voting import Voting
+from web.comparing.researcher_routes import comparisons_blueprint
+from web.comparing.routes import compare_blueprint
+from web.comparing.service import Comparing
 from web.connection import LARGE_BODIES, LightConnection
 from web.developers import developers_blueprint
 from web.errors import register_errors
@@ -234,6 +237,9 @@ def create_app(
             *(times, open_streams, large_bodies, timedelta(seconds=stale_after_s)),
         )
     )
+    comparing = Comparing(store, api_service, cancellation, lane_name)
+    app.register_blueprint(compare_blueprint(comparing, store, transcripts, hub, visitors, times, open_streams))
+    app.register_blueprint(comparisons_blueprint(comparing, store, visitors))
     register_errors(app, visitors, envelopes)
 
     @app.get("/")

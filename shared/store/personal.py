@@ -33,18 +33,20 @@ PERSONAL = {
     "conversations": "user_id",
     "search": "user_id",  # after the turns it is made of
     "votes": "user_id",
+    "comparisons": "user_id",
     "grants": "owner_id",
 }
 PERSONAL_BY_PREFIX = frozenset({"users", "usage", "fairness"})  # users: shared/store/users.py; the others: below
 SHARED = frozenset({"pictures", "blobs"})  # removed when nothing refers to them (shared/store/leftovers.py)
 WITHOUT_PEOPLE = frozenset({"workers", "throttle", "audit", "audit_heads"}) | {
+    "pairings",  # who made one is an id
     "adapter_versions",  # who pushed one is an id
     "adapter_aliases",
     "adapter_bases",
 }
 
 _BATCH = 200  # documents: a call of the store has 5 s
-_API = [str(origin) for origin in Origin if origin is not Origin.PAGE]
+_API = [str(origin) for origin in Origin if origin.is_api]
 _UNFINISHED = [str(state) for state in GenerationState if not state.is_final]
 
 
@@ -140,6 +142,14 @@ class PersonalData:
         found = await self._ids("generations", old, limit)
         for begin in range(0, len(found), _BATCH):
             await self.remove_turns({"_id": {"$in": found[begin : begin + _BATCH]}})
+        return len(found)
+
+    async def remove_comparisons(self, before: datetime, limit: int) -> int:
+        """Those that were asked earlier, with their answers; how many, at most `limit`."""
+        found = await self._ids("comparisons", {"asked_at": {"$lt": before.timestamp()}}, limit)
+        for comparison_id in found:
+            await self.remove_turns({"conversation_id": comparison_id})
+            await self._remove_many(self._database["comparisons"], {"_id": comparison_id})
         return len(found)
 
     @translated

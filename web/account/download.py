@@ -41,6 +41,7 @@ async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
     parts = {
         "conversations": _conversations(store, user),
         "votes": _rows(_vote(vote) for vote in await store.votes.of_user(user.id)),
+        "comparisons": _comparisons(store, user),
         "pictures": _pictures(store, user),
         "shared_links": _rows(_share(share) for share in await store.shares.of_user(user.id)),
         "api_answers": _api_answers(store, user),
@@ -127,6 +128,15 @@ async def _pictures(store: Store, user: User) -> AsyncIterator[AsyncIterator[str
                     "base64": base64.b64encode(data).decode(),
                 }
             )
+
+
+async def _comparisons(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
+    """Whose answers they are is told once something was chosen."""
+    for each in await store.comparisons.of_user(user.id):
+        turns = await store.generations.of_conversation(each.id, user.id)
+        named = {"left": each.left, "right": each.right} if each.choice else {}
+        asked = {"id": each.id, "question": each.question, "answers": [turn.answer for turn in turns]}
+        yield _whole(asked | {"asked_at": each.asked_at, "choice": each.choice, "chosen_at": each.chosen_at} | named)
 
 
 async def _usage(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:

@@ -91,6 +91,7 @@ class ChatPage:
             turns=turns,
             trial=adapters[0] if adapters and user.role is not AccountRole.USER else None,
             gauge=await self._transcripts.gauge(opened) if opened else None,
+            can_compare=await self._voting.can_compare(),
             votes=await self._voting.of(conversation) if conversation else {},
             vote_reasons=REASONS,
             reason_words=REASON_WORDS,

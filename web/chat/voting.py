@@ -1,4 +1,4 @@
-"""A person's votes on their own finished answers."""
+"""A person's votes on their own finished answers, and whether there is something to compare."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ class Voting:
     async def of(self, conversation: Conversation) -> dict[str, Vote]:
         """By turn."""
         return await self._store.votes.of_conversation(conversation.id, conversation.user_id)
+
+    async def can_compare(self) -> bool:
+        """Two versions are offered for a blind comparison (web/comparing)."""
+        return await self._store.pairings.is_any_offered()
 
     async def vote(
         self, user: User, conversation_id: str, turn_id: str, value: str, reasons: Iterable[str], words: str
