@@ -93,7 +93,7 @@ class ChatPage:
             gauge=await self._transcripts.gauge(opened) if opened else None,
             can_compare=await self._voting.can_compare(),
             votes=await self._voting.of(conversation) if conversation else {},
-            vote_reasons=REASONS,
+            reasons_of=REASONS,
             reason_words=REASON_WORDS,
             most_vote_characters=MOST_WORDS_CHARACTERS,
             is_busy=any(not turn.is_over for turn in turns),
