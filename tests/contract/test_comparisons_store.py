@@ -70,7 +70,7 @@ async def test_old_ones_go_with_their_answers_and_api_retention_leaves_them(stor
 
 async def test_pairings_are_offered_until_they_are_closed(store: Store) -> None:
     assert not await store.pairings.is_any_offered()
-    first, second = (Pairing(new_id(), "wall@1", None, True, "r", _moment()) for _ in range(2))
+    first, second = (Pairing(each, "wall@1", None, True, "r", _moment()) for each in sorted([new_id(), new_id()]))
     for pairing in (first, second):
         await store.pairings.add(pairing)
     assert await store.pairings.offered() == [second, first]
