@@ -1,6 +1,6 @@
 """The command `nunmal`: up (everything in one process), web, worker, fleet (several workers); and beside a running
-service: dead (failed answers), users, keys, adapters, audit, doctor (is it set up well), backup, restore, migrate; and
-train, which tunes a model offline.
+service: dead (failed answers), users, keys, adapters, votes (for training), audit, doctor (is it set up well), backup,
+restore, migrate; and train, which tunes a model offline.
 
 Exit codes: 0 ended as asked, 1 refused or a service it needs is away, 2 it was set up wrongly. One line says why.
 """
@@ -105,6 +105,10 @@ def _start(options: argparse.Namespace, settings: Settings) -> None:
         _operate(options, settings)
     elif options.command == "adapters":
         _adapt(options, settings)
+    elif options.command == "votes":
+        from infra import votes
+
+        votes.export(settings, options.out)
     else:
         if options.gpu is not None:
             pin_gpu(gpu_name(options.gpu))  # before torch is imported
@@ -230,6 +234,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_keys(commands.add_parser("keys", help="API keys: make, list, revoke"))
     _add_adapters(commands.add_parser("adapters", help="adapters: push, list, compare, take into use, go back, retire"))
+    votes = commands.add_parser("votes", help="what people said of answers, of those who agreed, as rows for training")
+    votes_actions = votes.add_subparsers(dest="action", required=True, metavar="ACTION")
+    votes_export = votes_actions.add_parser("export", help="write them into a new file; prints what was left out")
+    votes_export.add_argument("--out", type=Path, required=True, metavar="FILE")
     _add_audit(commands.add_parser("audit", help="who did what; whether the records are still what was written"))
     backup = commands.add_parser("backup", help="write the whole store into DIR, while the service runs")
     restore = commands.add_parser("restore", help="fill an empty store from DIR, before anything runs")

@@ -47,6 +47,7 @@ class AuditAction(StrEnum):
     ADAPTER_CANARY = "adapter_canary"  # version: likewise, for a share; facts: percent
     ADAPTER_ROLLED_BACK = "adapter_rolled_back"  # name
     ADAPTER_RETIRED = "adapter_retired"  # version
+    VOTES_EXPORTED = "votes_exported"  # "votes": the words of those who agreed, by a command
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,11 @@ class Origin(StrEnum):
     CHAT = "chat.completion"  # POST /v1/chat/completions
     TEXT = "text_completion"  # POST /v1/completions
     JOB = "job"  # POST /v1/jobs
+    COMPARISON = "comparison"  # one of two answers that a person compares
+
+    @property
+    def is_api(self) -> bool:
+        return self not in (Origin.PAGE, Origin.COMPARISON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,7 @@ class User:
     name: str
     role: AccountRole
     created_at: datetime
+    agreed_at: datetime | None = None  # since when what they vote on may teach a model; None: it may not
 
 
 @dataclass(frozen=True, slots=True)

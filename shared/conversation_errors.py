@@ -39,3 +39,15 @@ class AlreadyAsked(InputError):
     """A question that is held no more cannot be taken back; it can be stopped."""
 
     code = "already_asked"
+
+
+class NothingToVoteOn(InputError):
+    """The answer is not over, has no words, or came from elsewhere."""
+
+    code = "nothing_to_vote_on"
+
+
+class VoteReasonInvalid(InputError):
+    """A reason of another kind of vote, or words that are too long. Facts: limit (characters)."""
+
+    code = "vote_reason_invalid"

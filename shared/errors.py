@@ -11,6 +11,7 @@
     │   ├── AdapterNameInvalid  AdapterVersionUnknown  AdapterBaseUnknown  AdapterInUse  AdapterRetired
     │   ├── AdapterNothingBefore  CanaryShareInvalid
     │   ├── about a conversation: shared/conversation_errors.py
+    │   ├── of comparing two answers: shared/comparison_errors.py
     │   ├── of searching, tagging, sharing and importing: shared/organising_errors.py
     │   └── PasswordTooShort  PasswordTooLong  PasswordGuessable
     ├── AccessError             who asks may not have it

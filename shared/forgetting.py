@@ -51,6 +51,7 @@ async def forget_old(store: Store, retention: RetentionSettings) -> None:
     now = datetime.now(UTC)
     if days := retention.conversation_days:
         removed = await store.personal.remove_conversations(now - timedelta(days=days), _MOST_A_ROUND)
+        removed += await store.personal.remove_comparisons(now - timedelta(days=days), _MOST_A_ROUND)
         if removed:
             log.info("conversations_forgotten", extra=fields(count=removed))
     if days := retention.api_days:

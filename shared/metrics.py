@@ -159,6 +159,12 @@ HTTP_REQUEST_DURATION = Histogram(
 REFUSALS = Counter("nunmal_refusals_total", "Questions that were not taken, by error code.", ("code",))
 PICTURES = Counter("nunmal_pictures_total", "Pictures that came, by outcome: clean, or an error code.", ("outcome",))
 PICTURE_CLEANING = Histogram("nunmal_picture_cleaning_seconds", "Of one picture.", buckets=_CALL_BUCKETS)
+VOTES = Counter(
+    "nunmal_votes_total",
+    "Votes on answers, changed ones too; `adapter` is its name, empty for the model alone.",
+    (*_MODEL, "adapter", "value"),
+)
+COMPARISONS = Counter("nunmal_comparisons_total", "Blind comparisons by what was chosen.", ("choice",))
 SECURITY_EVENTS = Counter("nunmal_security_events_total", "Log-ins and refusals by kind.", ("kind",))
 
 # Every process.

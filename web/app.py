@@ -63,6 +63,10 @@ from web.chat.sight import Sight
 from web.chat.stream import StreamTimes
 from web.chat.transcript import Transcripts
 from web.chat.turn_routes import turns_blueprint
+from web.chat.voting import Voting
+from web.comparing.researcher_routes import comparisons_blueprint
+from web.comparing.routes import compare_blueprint
+from web.comparing.service import Comparing
 from web.connection import LARGE_BODIES, LightConnection
 from web.developers import developers_blueprint
 from web.errors import register_errors
@@ -171,7 +175,8 @@ def create_app(
     held = HeldQuestions(store, admission)
     open_streams = OpenStreams()
     transcripts = Transcripts(lines)
-    chat_page = ChatPage(service, transcripts, visitors, pictures, sight, choice)
+    voting = Voting(store, service)
+    chat_page = ChatPage(service, transcripts, visitors, pictures, sight, choice, voting)
     notices = Notices(store, visitors)
     assets = Assets()
     watch = LaneWatch(
@@ -202,7 +207,7 @@ def create_app(
     app.register_blueprint(
         chat_blueprint(service, chat_page, hub, visitors, times, open_streams, pictures, large_bodies)
     )
-    app.register_blueprint(turns_blueprint(branches, service, chat_page, visitors))
+    app.register_blueprint(turns_blueprint(branches, voting, service, chat_page, visitors))
     app.register_blueprint(search_blueprint(search, visitors))
     app.register_blueprint(library_blueprint(store, LibraryService(store, service), visitors))
     sharing = Sharing(store, service)
@@ -232,6 +237,9 @@ def create_app(
             *(times, open_streams, large_bodies, timedelta(seconds=stale_after_s)),
         )
     )
+    comparing = Comparing(store, api_service, cancellation, lane_name)
+    app.register_blueprint(compare_blueprint(comparing, store, transcripts, hub, visitors, times, open_streams))
+    app.register_blueprint(comparisons_blueprint(comparing, store, visitors))
     register_errors(app, visitors, envelopes)
 
     @app.get("/")

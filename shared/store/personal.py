@@ -19,6 +19,7 @@ from shared.store.connection import Collection, Database, Document, translated
 from shared.store.pictures import Pictures
 from shared.store.search import Search
 from shared.store.shares import Shares
+from shared.store.votes import Votes
 
 # Whose a document is. What lets somebody in, or others read, goes first.
 PERSONAL = {
@@ -31,18 +32,21 @@ PERSONAL = {
     "generations": "user_id",
     "conversations": "user_id",
     "search": "user_id",  # after the turns it is made of
+    "votes": "user_id",
+    "comparisons": "user_id",
     "grants": "owner_id",
 }
 PERSONAL_BY_PREFIX = frozenset({"users", "usage", "fairness"})  # users: shared/store/users.py; the others: below
 SHARED = frozenset({"pictures", "blobs"})  # removed when nothing refers to them (shared/store/leftovers.py)
 WITHOUT_PEOPLE = frozenset({"workers", "throttle", "audit", "audit_heads"}) | {
+    "pairings",  # who made one is an id
     "adapter_versions",  # who pushed one is an id
     "adapter_aliases",
     "adapter_bases",
 }
 
 _BATCH = 200  # documents: a call of the store has 5 s
-_API = [str(origin) for origin in Origin if origin is not Origin.PAGE]
+_API = [str(origin) for origin in Origin if origin.is_api]
 _UNFINISHED = [str(state) for state in GenerationState if not state.is_final]
 
 
@@ -59,11 +63,12 @@ class CountedTokens:
 
 
 class PersonalData:
-    def __init__(self, database: Database, pictures: Pictures, search: Search, shares: Shares) -> None:
+    def __init__(self, database: Database, pictures: Pictures, search: Search, shares: Shares, votes: Votes) -> None:
         self._database = database
         self._pictures = pictures
         self._search = search
         self._shares = shares
+        self._votes = votes
         self._generations = database["generations"]
         self._conversations = database["conversations"]
 
@@ -115,6 +120,7 @@ class PersonalData:
             await self._pictures.keep(shown)
             await self._remove_many(self._generations, {"_id": {"$in": found}})
             await self._search.remove(found)
+            await self._votes.remove(found)
             await self._pictures.let_go(shown)
 
     async def remove_conversations(self, before: datetime, limit: int) -> int:
@@ -136,6 +142,14 @@ class PersonalData:
         found = await self._ids("generations", old, limit)
         for begin in range(0, len(found), _BATCH):
             await self.remove_turns({"_id": {"$in": found[begin : begin + _BATCH]}})
+        return len(found)
+
+    async def remove_comparisons(self, before: datetime, limit: int) -> int:
+        """Those that were asked earlier, with their answers; how many, at most `limit`."""
+        found = await self._ids("comparisons", {"asked_at": {"$lt": before.timestamp()}}, limit)
+        for comparison_id in found:
+            await self.remove_turns({"conversation_id": comparison_id})
+            await self._remove_many(self._database["comparisons"], {"_id": comparison_id})
         return len(found)
 
     @translated

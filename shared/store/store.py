@@ -7,12 +7,14 @@ from datetime import datetime
 from shared.store.adapters import Adapters
 from shared.store.audit import Audit
 from shared.store.blobs import Blobs
+from shared.store.comparisons import Comparisons
 from shared.store.connection import open_client, translated
 from shared.store.conversations import Conversations
 from shared.store.fairness import Fairness
 from shared.store.generations import Generations
 from shared.store.grants import Grants
 from shared.store.keys import Keys
+from shared.store.pairings import Pairings
 from shared.store.personal import PersonalData
 from shared.store.pictures import Pictures
 from shared.store.resets import Resets
@@ -23,6 +25,7 @@ from shared.store.shares import Shares
 from shared.store.throttle import Throttle
 from shared.store.usage import Usage
 from shared.store.users import Users
+from shared.store.votes import Votes
 from shared.store.workers import Workers
 
 
@@ -53,7 +56,10 @@ class Store:
         self.pictures = Pictures(self._database["pictures"], self._database["generations"], self.blobs)
         self.search = Search(self._database["search"], self._database["generations"])
         self.shares = Shares(self._database["shares"])
-        self.personal = PersonalData(self._database, self.pictures, self.search, self.shares)
+        self.comparisons = Comparisons(self._database["comparisons"])
+        self.pairings = Pairings(self._database["pairings"])
+        self.votes = Votes(self._database["votes"], self._database["generations"])
+        self.personal = PersonalData(self._database, self.pictures, self.search, self.shares, self.votes)
         aliases, bases = self._database["adapter_aliases"], self._database["adapter_bases"]
         self.adapters = Adapters(versions, aliases, bases, self.blobs)
 
@@ -77,6 +83,9 @@ class Store:
             self.pictures,
             self.search,
             self.shares,
+            self.votes,
+            self.comparisons,
+            self.pairings,
             self.personal,
             self.adapters,
         ):

@@ -97,6 +97,17 @@ class Users:
         return await self._set(user_id, password_hash=password_hash, password_set_at=now())
 
     @translated
+    async def set_agreed(self, user_id: str, *, agrees: bool) -> bool:
+        """Whether a model may learn from what this person votes on from now on."""
+        return await self._set(user_id, agreed_at=now() if agrees else None)
+
+    @translated
+    async def agreeing(self) -> list[User]:
+        """Everybody who lets a model learn from them, the oldest account first."""
+        cursor = self._users.find({"agreed_at": {"$gt": 0.0}}, _WITHOUT_PASSWORD).sort("_id", 1)
+        return [_user(document) async for document in cursor if not _is_leaving(document)]
+
+    @translated
     async def renew_hash(self, old: Credentials, new: bytes) -> bool:
         """Another hash of the same password. False if the password was changed meanwhile."""
         query = {"_id": old.user.id, "password_set_at": old.password_set_at, "deleting_at": None}
@@ -109,7 +120,13 @@ class Users:
     async def begin_deletion(self, user_id: str) -> bool:
         """From now on the account looks like an unknown one. False if there is none, or it was begun already."""
         return await self._set(
-            user_id, email=f"deleted {user_id}", name="", password_hash=b"", role="user", deleting_at=now()
+            user_id,
+            email=f"deleted {user_id}",
+            name="",
+            password_hash=b"",
+            role="user",
+            agreed_at=None,
+            deleting_at=now(),
         )
 
     @translated
@@ -142,10 +159,12 @@ def _credentials(document: Document) -> Credentials:
 
 
 def _user(document: Document) -> User:
+    agreed_at = document.get("agreed_at")
     return User(
         id=document["_id"],
         email=document["email"],
         name=document["name"],
         role=AccountRole(document["role"]),
         created_at=moment(document["created_at"]),
+        agreed_at=moment(agreed_at) if agreed_at is not None else None,
     )

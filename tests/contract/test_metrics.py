@@ -71,6 +71,8 @@ OURS = {
     "refusals": ("counter", ("code",)),
     "pictures": ("counter", ("outcome",)),
     "picture_cleaning_seconds": ("histogram", ()),
+    "votes": ("counter", (*MODEL, "adapter", "value")),
+    "comparisons": ("counter", ("choice",)),
     "security_events": ("counter", ("kind",)),
     "build_info": ("gauge", ("version", "room")),
     "store_latency_seconds": ("histogram", ("collection",)),

@@ -16,12 +16,13 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from infra import adapters, keys, users
+from infra import adapters, keys, users, votes
 from infra.migrations.origin import ORIGIN
 from infra.migrations.run import RECORDS, run
 from shared import forgetting, recovery
 from shared.broker.memory import MemoryBroker
 from shared.chat import AccountRole
+from shared.comparisons import Choice, Pairing
 from shared.errors import RolloutFailed
 from shared.ids import new_id
 from shared.settings import RetentionSettings, load_settings
@@ -149,6 +150,16 @@ async def test_web_may_do_what_it_does(used: Used, watched: Store, memory_broker
         await person.ask("안녕?")
         conversation = person.stream_url.partition("/stream")[0]
         await person.post(f"{conversation}/stop")
+        turn = conversation.removeprefix("/chat/")
+        await watched._database["generations"].update_one({"_id": turn}, {"$set": {"answer": "네"}})
+        assert (await person.post(f"{conversation}/turns/{turn}/vote/up", on="1")).status_code == 303
+        await person.post(f"{conversation}/turns/{turn}/vote/up", on="0")
+        await person.post("/account/training", agrees="1")
+        await watched.pairings.add(Pairing(new_id(), None, None, True, user.id, user.created_at))
+        comparison = (await person.post("/compare", question="안녕?")).location or ""
+        await watched.comparisons.choose(comparison.removeprefix("/compare/"), user.id, Choice.SAME)
+        assert (await person.post(f"{comparison}/delete")).status_code == 303
+        await watched.pairings.close((await watched.pairings.offered())[0].id)
         await person.get("/search?q=hello")
         link = await watched.shares.add(user.id, conversation.removeprefix("/chat/"), "제목", [])
         assert (await person.client.get(f"/shared/{link}")).status_code == 200
@@ -238,6 +249,8 @@ async def test_commands_may_do_what_they_do(used: Used, store: Store, store_url:
         await adapters._activate(settings, version, 2)
     with pytest.raises(RolloutFailed, match="no worker"):
         await adapters._activate(without_gate, version, 0)
+    await store.users.set_agreed((await store.users.everyone())[0].id, agrees=True)
+    await votes._export(settings, tmp_path / "votes.jsonl")
     await adapters._show(settings, None)
     await adapters._retire(settings, version)
 

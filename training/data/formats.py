@@ -3,7 +3,7 @@
     KoAlpaca, KULLM   {instruction, input?, output}             KULLM's id ("dolly_12") names where a row is from
     ShareGPT, LLaVA   {conversations: [{from, value}], image?}  `<image>` in a question is the place of a picture
     messages          {messages: [{role, content}], source?, task?}
-    votes             {turns, answer, vote, reason, consent}    our own: see VoteRow
+    votes             {turns, answer, vote, reason, consent}    our own: see VoteRow; {rejected} of two compared
 
 A row is known by its fields, so one file may mix shapes. Every fault is a BadRow with a reason.
 """
@@ -85,12 +85,14 @@ class MessagesRow(_Row):
 class VoteRow(_Row):
     """One vote as the service exports it: what was asked, the answer that was judged, and what the person thought.
 
-    `turns` ends with the question. Without `consent` the row is never used and its content never kept."""
+    `turns` ends with the question. `better` is of two answers that were compared: one is liked more, not liked as such.
+    Without `consent` the row is never used and its content never kept."""
 
     id: str = Field(default="", description="generation_id of the answer")
     turns: list[MessageTurn] = Field(description="the conversation before the answer, a system turn first if any")
     answer: str
-    vote: Literal["up", "down"]
+    rejected: str = Field(default="", description="the answer that was thought worse, if vote is `better`")
+    vote: Literal["up", "down", "better"]
     reason: str = Field(default="", description="the chosen reason or the person's own words")
     consent: bool = Field(description="whether the person agreed that it is trained on")
 
@@ -177,7 +179,10 @@ def _vote(content: dict[str, Any], source: str) -> Conversation:
     row = VoteRow.model_validate(content)
     turns = [_turn(turn.role, turn.content) for turn in row.turns]
     turns.append(_turn("assistant", row.answer))
-    return Conversation(source, tuple(turns), id=row.id, vote=Vote(row.vote, _clean(row.reason)))
+    rejected = _clean(row.rejected)
+    if (row.vote == "better") != bool(rejected):
+        raise BadRow(Reason.BAD_FIELD, "rejected: an answer is better than another one")
+    return Conversation(source, tuple(turns), id=row.id, vote=Vote(row.vote, _clean(row.reason), rejected))
 
 
 def _turn(speaker: str, said: str) -> Turn:

@@ -24,12 +24,12 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from shared.prompting import defuse
 from shared.settings import load_settings
+from shared.text.pii import Kind, find_pii
 from training.conversations import Encoded, coloured
 from training.data.formats import read_conversations
 from training.data.known_leaks import known_leaks
 from training.data.leakage import EvalText, Leak, find_leaks, load_tests
 from training.data.licences import Licence, licence_of, licence_table
-from training.data.pii import Kind, find_pii
 from training.data.quarantine import Quarantine
 from training.data.rows import Conversation
 from training.data.table import Located, row_table

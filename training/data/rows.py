@@ -20,8 +20,9 @@ class Document:
 class Vote:
     """What a person thought of the last answer."""
 
-    value: Literal["up", "down"]
+    value: Literal["up", "down", "better"]
     reason: str = ""
+    rejected: str = ""  # the answer that it is better than
 
 
 @dataclass(frozen=True)

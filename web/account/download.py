@@ -19,6 +19,7 @@ from shared.store.grants import Grant
 from shared.store.keys import ApiKey
 from shared.store.sessions import Session
 from shared.store.shares import Share
+from shared.votes import Vote
 
 _TURNS_AT_ONCE = 20
 
@@ -31,6 +32,7 @@ async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
         "name": user.name,
         "role": str(user.role),
         "created_at": user.created_at,
+        "agreed_to_training_at": user.agreed_at,
         "second_step": None,
     }
     if step := await store.second_steps.get(user.id):
@@ -38,6 +40,8 @@ async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
     yield f'{{"made_at": {_json(datetime.now(UTC))},\n"account": {_json(account)}'
     parts = {
         "conversations": _conversations(store, user),
+        "votes": _rows(_vote(vote) for vote in await store.votes.of_user(user.id)),
+        "comparisons": _comparisons(store, user),
         "pictures": _pictures(store, user),
         "shared_links": _rows(_share(share) for share in await store.shares.of_user(user.id)),
         "api_answers": _api_answers(store, user),
@@ -126,6 +130,15 @@ async def _pictures(store: Store, user: User) -> AsyncIterator[AsyncIterator[str
             )
 
 
+async def _comparisons(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
+    """Whose answers they are is told once something was chosen."""
+    for each in await store.comparisons.of_user(user.id):
+        turns = await store.generations.of_conversation(each.id, user.id)
+        named = {"left": each.left, "right": each.right} if each.choice else {}
+        asked = {"id": each.id, "question": each.question, "answers": [turn.answer for turn in turns]}
+        yield _whole(asked | {"asked_at": each.asked_at, "choice": each.choice, "chosen_at": each.chosen_at} | named)
+
+
 async def _usage(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
     async for counted in store.personal.usage(user.id):
         yield _whole({"span": counted.span, "begun_at": counted.begun_at, "tokens": counted.tokens})
@@ -168,6 +181,16 @@ def _key(key: ApiKey) -> dict[str, Any]:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "last_used_at": key.last_used_at,
+    }
+
+
+def _vote(vote: Vote) -> dict[str, Any]:
+    return {
+        "turn": vote.turn_id,
+        "vote": vote.value,
+        "reasons": vote.reasons,
+        "own_words": vote.words,
+        "voted_at": vote.voted_at,
     }
 
 

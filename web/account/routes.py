@@ -22,6 +22,8 @@ _DONE = {
     "session": "account.done_session",
     "others": "account.done_others",
     "off": "account.done_off",
+    "agreed": "votes.done_agreed",
+    "withdrawn": "votes.done_withdrawn",
 }
 
 
@@ -62,6 +64,14 @@ def account_blueprint(
         except InputError as error:
             return await account_page(form, error)
         return done("name")
+
+    @blueprint.post("/account/training")
+    async def training() -> ResponseReturnValue:
+        """Whether a model may learn from this person's votes from now on."""
+        form, user = await visitors.checked_form(), visitors.require_user()
+        agrees = form["agrees"] == "1"
+        await accounts.agree(user, agrees=agrees)
+        return done("agreed" if agrees else "withdrawn")
 
     @blueprint.get("/account/password")
     async def password_page() -> ResponseReturnValue:

@@ -169,10 +169,7 @@ def adapter_pages(
             raise NotFound
         position = parse_position(request.headers.get("Last-Event-ID") or query_value(request, "from"))
         events = answer_events(hub, generation_id, position, visitors.current().words, times)
-        response = Response(await open_streams.opened(user.id, events), content_type="text/event-stream; charset=utf-8")
-        response.headers["X-Accel-Buffering"] = "no"
-        response.timeout = None
-        return response
+        return await open_streams.response(user.id, events)
 
     async def trial_page(
         version: str, question: str, instruction: str, turns: list[Generation], error: NunmalError | None = None

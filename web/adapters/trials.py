@@ -4,6 +4,7 @@ and an instruction. All three draw with the same seed."""
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.chat import Generation, Message, Origin, Role, SamplingParams, User
@@ -38,35 +39,21 @@ class Trials:
 
     async def begin(self, user: User, version: str, question: str, instruction: str) -> str:
         """The id of the trial. Raises MessageEmpty, MessageInvalid, AdapterVersionUnknown, LimitReached, QueueFull."""
-        question = tidy(question, MOST_CHARACTERS).strip()[:MOST_CHARACTERS]
+        question = tidy_prompt(question)
         instruction = tidy(instruction, MOST_CHARACTERS).strip()[:MOST_CHARACTERS]
-        if not question:
-            raise MessageEmpty
         await self._store.adapters.version(version)
         plain = (Message(Role.USER, question),)
         instructed = (Message(Role.SYSTEM, instruction), *plain) if instruction else plain
         columns = [(None, plain), (version, plain)] + ([(version, instructed)] if instruction else [])
-        sampling = SamplingParams(max_new_tokens=_MOST_TOKENS)
-        trial_id, seed = new_id(), secrets.randbits(63)
-        ids = [trial_id, *(new_id() for _ in columns[1:])]
-        await self._service.submit(
-            [
-                replace(
-                    draft_of(prompt, sampling, user.id, self._lane, Origin.CHAT),
-                    id=each,
-                    conversation_id=trial_id,
-                    seed=seed,
-                    adapter=adapter,
-                )
-                for each, (adapter, prompt) in zip(ids, columns, strict=True)
-            ]
-        )
-        return trial_id
+        drafts = side_by_side(user.id, self._lane, Origin.CHAT, columns)
+        await self._service.submit(drafts)
+        return drafts[0].conversation_id
 
     async def get(self, user: User, trial_id: str) -> Trial:
         """Raises NotFound, for a foreign one too."""
         found = await self._store.generations.of_conversation(trial_id, user.id) if is_id(trial_id) else []
-        whole = [await self._store.generations.get(turn.id) for turn in found]  # with their prompts
+        # With their prompts. Those of a comparison are no trial: this page names versions.
+        whole = [await self._store.generations.get(turn.id) for turn in found if turn.origin is Origin.CHAT]
         turns = sorted((turn for turn in whole if turn is not None), key=_column)
         adapted = next((turn for turn in turns if turn.adapter), None)
         if adapted is None or adapted.adapter is None or isinstance(adapted.prompt, str):
@@ -75,6 +62,34 @@ class Trials:
         instruction = next((message.content for message in messages if message.role is Role.SYSTEM), "")
         question = next(message.content for message in messages if message.role is Role.USER)
         return Trial(adapted.adapter, question, instruction, turns)
+
+
+def tidy_prompt(text: str) -> str:
+    """A question as it is asked. Raises MessageEmpty, MessageInvalid."""
+    text = tidy(text, MOST_CHARACTERS).strip()[:MOST_CHARACTERS]
+    if not text:
+        raise MessageEmpty
+    return text
+
+
+def side_by_side(
+    user_id: str, lane: str, origin: Origin, columns: Sequence[tuple[str | None, tuple[Message, ...]]]
+) -> list[Generation]:
+    """A draft for each column (the version, None for the model alone, and the prompt), under the id of the first and
+    with one seed."""
+    sampling, seed = SamplingParams(max_new_tokens=_MOST_TOKENS), secrets.randbits(63)
+    first = new_id()
+    ids = [first, *(new_id() for _ in columns[1:])]
+    return [
+        replace(
+            draft_of(prompt, sampling, user_id, lane, origin),
+            id=each,
+            conversation_id=first,
+            seed=seed,
+            adapter=adapter,
+        )
+        for each, (adapter, prompt) in zip(ids, columns, strict=True)
+    ]
 
 
 def _column(turn: Generation) -> int:

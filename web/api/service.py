@@ -103,7 +103,7 @@ class ApiService:
     async def get(self, user_id: str, generation_id: str) -> Generation:
         """What came through /v1. Raises NotFound, for a foreign one too."""
         turn = await self._store.generations.get(generation_id) if is_id(generation_id) else None
-        if turn is None or turn.user_id != user_id or turn.origin is Origin.PAGE:
+        if turn is None or turn.user_id != user_id or not turn.origin.is_api:
             raise NotFound
         return turn
 

@@ -162,6 +162,10 @@ class Accounts:
         """Raises NameInvalid."""
         await self._store.users.set_name(user.id, normal_name(name))
 
+    async def agree(self, user: User, *, agrees: bool) -> None:
+        """Whether a model may learn from what this person votes on from now on."""
+        await self._store.users.set_agreed(user.id, agrees=agrees)
+
     async def require_password(self, user: User, password: str, client: Client) -> None:
         """Of somebody who is logged in. Raises PasswordWrong, TooManyTries."""
         try:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from quart import Response
+
 from shared.errors import TooManyStreams
 
 MOST_STREAMS = 50
@@ -15,6 +17,13 @@ _RETRY_AFTER_S = 10.0
 class OpenStreams:
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
+
+    async def response(self, user_id: str, events: AsyncGenerator[str, None]) -> Response:
+        """`events` as they come, to a browser. Raises TooManyStreams."""
+        response = Response(await self.opened(user_id, events), content_type="text/event-stream; charset=utf-8")
+        response.headers["X-Accel-Buffering"] = "no"
+        response.timeout = None
+        return response
 
     async def opened(self, user_id: str, events: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
         """`events`, counted until they end or are closed. Raises TooManyStreams."""

@@ -11,17 +11,30 @@ from shared.chat import AccountRole, PictureRef, User
 from shared.conversation_errors import InstructionsTooLong, SettingInvalid
 from shared.errors import NunmalError
 from shared.ids import new_id
+from shared.votes import MOST_WORDS_CHARACTERS, REASONS, Reason
 from web.chat.choice import AdapterChoice
 from web.chat.service import ChatService, OpenConversation
 from web.chat.settings_form import MOST_INSTRUCTION_CHARACTERS, SettingsFields, fields_of
 from web.chat.sight import Sight
 from web.chat.titles import MOST_TITLE_CHARACTERS
 from web.chat.transcript import Transcripts
+from web.chat.voting import Voting
 from web.chat.windowing import window_of
 from web.errors import page_after
 from web.pictures.service import MOST_ALT_CHARACTERS, MOST_PER_MESSAGE, PictureService
 from web.pictures.views import view_of
 from web.visitor import Visitors
+
+REASON_WORDS = {
+    Reason.HELPFUL: "votes.helpful",
+    Reason.ACCURATE: "votes.accurate",
+    Reason.NATURAL: "votes.natural",
+    Reason.WRONG: "votes.wrong",
+    Reason.AWKWARD: "votes.awkward",
+    Reason.LONG: "votes.long",
+    Reason.OFF: "votes.off",
+    Reason.HARMFUL: "votes.harmful",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,7 @@ class ChatPage:
         pictures: PictureService,
         sight: Sight,
         choice: AdapterChoice,
+        voting: Voting,
     ) -> None:
         self._service = service
         self._transcripts = transcripts
@@ -50,6 +64,7 @@ class ChatPage:
         self._pictures = pictures
         self._sight = sight
         self._choice = choice
+        self._voting = voting
 
     async def response(
         self,
@@ -84,6 +99,11 @@ class ChatPage:
             earlier=window,
             trial=adapters[0] if adapters and user.role is not AccountRole.USER else None,
             gauge=await self._transcripts.gauge(opened) if opened else None,
+            can_compare=await self._voting.can_compare(),
+            votes=await self._voting.of(conversation) if conversation else {},
+            reasons_of=REASONS,
+            reason_words=REASON_WORDS,
+            most_vote_characters=MOST_WORDS_CHARACTERS,
             is_busy=any(not turn.state.is_final for turn in branch),
             generation_id=new_id(),
             draft=typed.message,

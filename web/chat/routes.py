@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quart import Blueprint, Response, current_app, redirect, render_template, request
+from quart import Blueprint, current_app, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from shared.chat import Generation
@@ -136,10 +136,6 @@ def chat_blueprint(
             return await template.render_async(t=words, evidence=view_of_evidence(evidence, pictures))
 
         events = answer_events(hub, generation_id, position, words, times, draw)
-        stream = await open_streams.opened(user.id, events)
-        response = Response(stream, content_type="text/event-stream; charset=utf-8")
-        response.headers["X-Accel-Buffering"] = "no"
-        response.timeout = None
-        return response
+        return await open_streams.response(user.id, events)
 
     return blueprint

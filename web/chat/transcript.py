@@ -19,6 +19,7 @@ from web.chat.line import Lines
 from web.chat.markdown import LONG, render
 from web.chat.notes import note_of_final, note_of_waiting
 from web.chat.service import OpenConversation
+from web.chat.voting import may_be_voted_on
 from web.pictures.views import PictureView, view_of
 from web.words import Words
 
@@ -43,6 +44,7 @@ class TurnView:
     adapter: str | None
     is_cut: bool  # and can go on
     is_held: bool
+    may_be_voted_on: bool
     is_pinned: bool = False
     number: int = 1  # among those that follow the same turn
     of: int = 1
@@ -145,4 +147,5 @@ def _view(turn: Generation, note: str, pictures: NumberedPictures) -> TurnView:
         adapter=turn.adapter,
         is_cut=can_go_on(turn),
         is_held=turn.state is GenerationState.HELD,
+        may_be_voted_on=may_be_voted_on(turn),
     )

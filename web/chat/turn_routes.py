@@ -13,13 +13,16 @@ from shared.errors import Busy, InputError, LimitReached, QueueFull
 from web.chat.branches import Branches
 from web.chat.page import ChatPage
 from web.chat.service import ChatService
+from web.chat.voting import Voting
 from web.errors import page_after
 from web.visitor import Visitors
 
 _REFUSALS = (InputError, Busy, LimitReached, QueueFull)
 
 
-def turns_blueprint(branches: Branches, service: ChatService, chat_page: ChatPage, visitors: Visitors) -> Blueprint:
+def turns_blueprint(
+    branches: Branches, voting: Voting, service: ChatService, chat_page: ChatPage, visitors: Visitors
+) -> Blueprint:
     blueprint = Blueprint("turns", __name__, url_prefix="/chat/<conversation_id>/turns/<turn_id>")
 
     async def asked(
@@ -78,6 +81,20 @@ def turns_blueprint(branches: Branches, service: ChatService, chat_page: ChatPag
         form = await visitors.checked_form()
         try:
             await branches.pin(user, conversation_id, turn_id, is_pinned=form["pinned"] == "1")
+        except InputError as error:
+            return await chat_page.response(user, await service.open(user, conversation_id), error=error)
+        return _to(conversation_id, turn_id)
+
+    @blueprint.post("/vote/<any(up, down):value>")
+    async def vote(conversation_id: str, turn_id: str, value: str) -> ResponseReturnValue:
+        """With `on=1` a vote, and with its reasons where they are there; else it is taken back."""
+        user = visitors.require_user()
+        form = await visitors.checked_form()
+        try:
+            if form["on"] == "1":
+                await voting.vote(user, conversation_id, turn_id, value, form.every("reason"), form["words"])
+            else:
+                await voting.take_back(user, conversation_id, turn_id)
         except InputError as error:
             return await chat_page.response(user, await service.open(user, conversation_id), error=error)
         return _to(conversation_id, turn_id)

@@ -15,11 +15,13 @@ from quart import Quart, Response
 from shared import forgetting
 from shared.broker.memory import MemoryBroker
 from shared.chat import AccountRole, Generation, GenerationState, Message, Origin, Role, User
+from shared.comparisons import Comparison
 from shared.errors import StoreUnavailable
 from shared.ids import new_id
 from shared.store import Store
 from shared.store.grants import new_grant
 from shared.store.search import Entry
+from shared.votes import Vote, VoteValue
 from tests.factories import LANE, generation
 from tests.integration.web.api.conftest import HELLO, Desk, Program
 from tests.web_visitor import PASSWORD, WebVisitor, web_settings
@@ -37,6 +39,8 @@ _MARKS = (
     "표식공유",
     "MarkedBrowser",
     "표식이유",
+    "표식평가",
+    "표식비교",
     _ADDRESS,
 )
 
@@ -67,6 +71,10 @@ async def marked(app: Quart, store: Store) -> Marked:
     await _say(store, turn, "표식답변")
     await store.shares.add(user.id, conversation.id, "표식공유", [turn])
     await store.search.put(Entry(turn.id, conversation.id), user.id, ["표식낱말"])
+    value, words = VoteValue.DOWN, "표식평가"
+    voted = Vote(turn.id, conversation.id, user.id, value, (), words, "test", None, None, user.created_at)
+    await store.votes.put(voted)
+    await store.comparisons.add(Comparison(new_id(), user.id, "표식비교", None, "wall@1", user.created_at))
     _, key = await store.keys.create(user.id, "표식열쇠")
     prompt = (Message(Role.USER, "표식지시"),)
     answer = generation(user_id=user.id, origin=Origin.CHAT, prompt=prompt, lane="chat.other")
@@ -100,7 +108,7 @@ async def _delete(marked: Marked, password: str = PASSWORD, code: str = "") -> R
 async def test_the_marks_are_in_every_collection_that_is_about_people(store: Store, marked: Marked) -> None:
     assert await _where(store, marked.user.id) == {
         *("users", "sessions", "keys", "resets", "second_steps", "recovery_codes"),
-        *("generations", "conversations", "grants", "usage", "fairness", "search", "shares"),
+        *("generations", "conversations", "grants", "usage", "fairness", "search", "shares", "votes", "comparisons"),
     }
     text = "".join((await _everything(store)).values())
     assert [mark for mark in (*_MARKS, marked.user.email) if mark not in text] == []

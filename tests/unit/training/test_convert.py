@@ -60,6 +60,29 @@ def test_an_answer_liked_by_one_and_not_by_another_is_no_pair_with_itself() -> N
     assert list(pairs([_voted("네", "up"), _voted("네", "down")])) == []
 
 
+def test_two_that_were_compared_are_one_pair_and_nothing_to_learn() -> None:
+    row = Conversation("s", (("user", "안녕?"), ("assistant", "네")), vote=Vote("better", rejected="몰라"))
+
+    assert list(pairs([row, _voted("응", "down")])) == [
+        {"prompt": [{"role": "user", "content": "안녕?"}], "chosen": "네", "rejected": "몰라"}
+    ]
+    assert unwanted([row], [], []) == {0: "compared"}
+    personal = Conversation("s", row.turns, vote=Vote("better", rejected="010-1234-5678이에요"))
+    assert unwanted([row, personal], ["personal"], []) == {0: "compared", 1: "personal"}
+
+
+def test_what_points_to_a_person_is_in_no_pair_either(tmp_path: Path) -> None:
+    path, out = tmp_path / "votes.jsonl", tmp_path / "rows.jsonl"
+    vote = {"turns": [{"role": "user", "content": "안녕?"}], "answer": "네", "vote": "better", "consent": True}
+    rows = [vote | {"rejected": "010-1234-5678이에요"}, vote | {"rejected": "몰라"}]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+    main([str(path), "--out", str(out), "--pairs", str(tmp_path / "pairs.jsonl"), "--drop", "personal"])
+
+    (pair,) = map(json.loads, (tmp_path / "pairs.jsonl").read_text(encoding="utf-8").splitlines())
+    assert pair["rejected"] == "몰라"
+
+
 def test_command_writes_rows_pairs_and_the_quarantine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, out, pairs_out = tmp_path / "votes.jsonl", tmp_path / "out" / "rows.jsonl", tmp_path / "pairs.jsonl"
     vote = {"turns": [{"role": "user", "content": "안녕?"}], "reason": "", "consent": True}

@@ -46,8 +46,12 @@ def _spoken(*turns: tuple[str, str], **more: Any) -> dict[str, Any]:
         ),
         ({"messages": [ASK, SAY], "source": "t", "task": "chat", "meta": {}}, Conversation("t", TURNS, "chat")),
         (VOTE, Conversation("s", TURNS, id="g1", vote=Vote("up", "친절해요"))),
+        (
+            VOTE | {"vote": "better", "rejected": "몰라"},
+            Conversation("s", TURNS, id="g1", vote=Vote("better", "친절해요", "몰라")),
+        ),
     ],
-    ids=["koalpaca", "null_input", "kullm", "sharegpt", "system", "llava", "llava_two", "messages", "vote"],
+    ids=["koalpaca", "null_input", "kullm", "sharegpt", "system", "llava", "llava_two", "messages", "vote", "compared"],
 )
 def test_each_shape_is_read(row: dict[str, Any], expected: Conversation) -> None:
     assert conversation_of(row, "s") == expected
@@ -86,7 +90,9 @@ def test_a_picture_mark_without_pictures_is_text() -> None:
         (_spoken(("human", "안녕?"), ("gpt", "네"), image="1.png"), Reason.PICTURES_DIFFER, "0 marks"),
         (_spoken(("gpt", "<image>"), ("gpt", "네"), image="1.png"), Reason.PICTURES_DIFFER, "0 marks"),
         (_spoken(("human", "<image>"), ("gpt", "네"), image="1.png"), Reason.EMPTY_TURN, "user"),
-        ({**VOTE, "vote": "meh"}, Reason.BAD_FIELD, "vote: Input should be 'up' or 'down'"),
+        ({**VOTE, "vote": "meh"}, Reason.BAD_FIELD, "vote: Input should be 'up', 'down' or 'better'"),
+        ({**VOTE, "vote": "better"}, Reason.BAD_FIELD, "better than another"),
+        ({**VOTE, "rejected": "몰라"}, Reason.BAD_FIELD, "better than another"),
         ({**VOTE, "consent": False}, Reason.NO_CONSENT, "did not agree"),
         ({**VOTE, "consent": "true"}, Reason.NO_CONSENT, "did not agree"),
         ({key: value for key, value in VOTE.items() if key != "consent"}, Reason.NO_CONSENT, "did not agree"),

@@ -8,10 +8,9 @@ export function handleTurns() {
 
 function onSubmit(event) {
   const form = event.target;
-  const isEdit = form.matches(".turn [data-edit-form]");
-  if (!isEdit && form.id !== "turns") return;
+  if (!form.matches("#turns, .turn form")) return;
   event.preventDefault();
-  return whileOnline(() => isEdit ? sendEdit(form) : act(form, event.submitter));
+  return whileOnline(() => "editForm" in form.dataset ? sendEdit(form) : act(form, event.submitter));
 }
 
 function onClick(event) {
@@ -33,7 +32,7 @@ async function act(form, button) {
   if (!answer.ok) return say(sentenceOf(answer.page));
   const field = document.getElementById("message");
   if (deed === "take-back" && !field.value) field.value = words;
-  const stay = deed === "show" || deed === "pin";
+  const stay = /^(show|pin|vote)/.test(deed);
   const place = () => document.getElementById(`turn-${turnId}`)?.getBoundingClientRect().top ?? 0;
   const before = place();
   swapPage(answer, { stay });

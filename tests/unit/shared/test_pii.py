@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.data.pii import Find, Kind, find_pii
+from shared.text.pii import Find, Kind, find_pii
 
 
 @pytest.mark.parametrize(

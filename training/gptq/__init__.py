@@ -1,0 +1,1 @@
+"""GPTQ in four bits, as an extra with an environment of its own (README.md here)."""
