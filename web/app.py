@@ -17,6 +17,7 @@ from shared.gatekeeping import Gatekeeper
 from shared.publishing import Publishing
 from shared.settings import REFERENCE_MODEL, Settings, WebSettings
 from shared.store import Store
+from shared.text.analyser import Analyser
 from shared.topology import CHAT_JOBS, lane
 from web.account.deletion import AccountDeletion
 from web.account.my_data import my_data_blueprint
@@ -87,7 +88,6 @@ from web.organising.share_routes import share_blueprint
 from web.organising.sharing import Sharing
 from web.pictures.routes import UPLOADS, pictures_blueprint
 from web.pictures.service import MOST_PER_MESSAGE, PictureService
-from web.search.analyser import Analyser
 from web.search.routes import search_blueprint
 from web.search.service import SearchService
 from web.security import Csrf, harden
