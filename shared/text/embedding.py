@@ -1,5 +1,5 @@
-"""Texts as vectors whose cosine says how alike they are. Behind an interface, so that a trained model can take the place
-of the default, which needs none: hashed character n-grams know spelling, not meaning."""
+"""Texts as vectors whose cosine says how alike they are. Behind an interface, so that a trained model can take the
+place of the default, which needs none: hashed character n-grams know spelling, not meaning."""
 
 from __future__ import annotations
 

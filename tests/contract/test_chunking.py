@@ -22,20 +22,11 @@ CHUNKERS: dict[str, Chunker] = {
     "markdown header": MarkdownHeaderChunker(LIMIT),
 }
 _PIECES = [
-    "# 제목\n",
-    "## 둘째 제목\n",
-    "\n\n",
-    "\n",
-    " ",
-    "가나다라 ",
-    "끝났어요. ",
-    "정말? ",
-    "x" * 50,
-    "```\n# 코드\n```\n",
+    *("# 제목\n", "## 둘째 제목\n", "\n\n", "\n", " ", "가나다라 ", "끝났어요. "),
+    *("정말? ", "x" * 50, "```\n# 말\n```\n"),
 ]
-TEXTS = st.lists(st.one_of(st.sampled_from(_PIECES), st.text("가a .#\n\u00a0\u1100", max_size=8)), max_size=30).map(
-    "".join
-)
+_SCRAPS = st.text("가a .#\n\u00a0\u1100", max_size=8)
+TEXTS = st.lists(st.one_of(st.sampled_from(_PIECES), _SCRAPS), max_size=30).map("".join)
 
 
 @pytest.fixture(params=CHUNKERS, name="chunker")

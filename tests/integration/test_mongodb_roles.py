@@ -26,7 +26,7 @@ from shared.errors import RolloutFailed
 from shared.ids import new_id
 from shared.settings import RetentionSettings, load_settings
 from shared.store import Store, connection
-from shared.store.personal import PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
+from shared.store.personal import DOCUMENTS, PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
 from tests.adapter_folders import BASE, checked, write_adapter
 from tests.factories import generation
 from tests.local_analyser import LocalAnalyser
@@ -36,7 +36,7 @@ from web.app import create_app
 
 _ROOT = Path(__file__).parents[2]
 _ROLES: dict[str, dict[str, list[str]]] = json.loads((_ROOT / "infra/mongodb/roles.json").read_text("utf-8"))
-_ALL = set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | WITHOUT_PEOPLE
+_ALL = set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | DOCUMENTS | WITHOUT_PEOPLE
 _OTHERS = {"ping", "hello", "endSessions", "killCursors", "dropDatabase"}  # need no right, or are the tests' own
 
 

@@ -1,4 +1,4 @@
-"""A text in chunks small enough to be found and read. One promise, four strategies (tests/contract/test_chunking.py)."""
+"""A text in chunks that are small enough to be found and read: one promise (tests/contract/test_chunking.py)."""
 
 from __future__ import annotations
 
