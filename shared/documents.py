@@ -83,6 +83,7 @@ class Document:
     sha256: str  # of the file
     size_bytes: int
     state: DocumentState
+    tag: float  # its start tag in the lane (shared/store/fairness.py)
     attempt: int
     stalled: int  # attempts in a row without a new page
     worker_id: str | None

@@ -54,6 +54,13 @@ class DocumentContents:
         return [_passage(row) for row in rows]
 
     @translated
+    async def texts(self, user_id: str, document_ids: Sequence[str]) -> dict[tuple[str, int], str]:
+        """Of the pages of these documents of this person's, by document and number."""
+        query = {"user_id": user_id, "document_id": {"$in": unique(document_ids)}}
+        cursor = self._pages.find(query, {"document_id": 1, "number": 1, "text": 1})
+        return {(row["document_id"], row["number"]): row["text"] async for row in cursor}
+
+    @translated
     async def has_text(self, document_id: str) -> bool:
         return await self._chunks.find_one({"document_id": document_id}, {"_id": 1}) is not None
 

@@ -227,6 +227,7 @@ def _document(row: connection.Document) -> Document:
         sha256=row["sha256"],
         size_bytes=row["size_bytes"],
         state=DocumentState(row["state"]),
+        tag=row["tag"],
         attempt=row["attempt"],
         stalled=row["stalled"],
         worker_id=row["worker_id"],

@@ -1,7 +1,8 @@
-"""Passages that may answer a question: three rankings, joined by reciprocal ranks (Cormack, Clarke, Büttcher 2009).
+"""Passages that may answer a question: three rankings, whose scores are added up, each as a part of its best one.
 
 BM25 over stems knows words whatever their endings; BM25 over pairs of letters forgives what an analyser misreads, as
-names; the cosine of vectors is as clever as its embedder. The numbers below are measured: BENCHMARKS.md.
+names; the cosine of vectors is as clever as its embedder. Adding up scores found more than adding up reciprocal ranks
+did (BENCHMARKS.md), as Bruch, Gai and Ingber (2023) report of other data.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import bm25s
 import numpy as np
 
 STEM_WEIGHT, PAIR_WEIGHT, VECTOR_WEIGHT = 0.45, 0.45, 0.1
-RANK_OFFSET = 3  # the k of reciprocal ranks: small, so that the first places weigh
 ANSWERS_FROM = 0.5  # share of a question's weight that the best passage has to cover
 
 _STEMS_K1, _STEMS_B = 0.6, 0.75
@@ -56,9 +56,9 @@ class PassageIndex:
         if not self._stems:
             return []
         scores = (
-            STEM_WEIGHT * _reciprocal(self._by_stem.scores(question.stems))
-            + PAIR_WEIGHT * _reciprocal(self._by_pair.scores(pairs(question.text)))
-            + VECTOR_WEIGHT * _reciprocal(self._vectors @ question.vector)
+            STEM_WEIGHT * _normal(self._by_stem.scores(question.stems))
+            + PAIR_WEIGHT * _normal(self._by_pair.scores(pairs(question.text)))
+            + VECTOR_WEIGHT * _normal(self._vectors @ question.vector)
         )
         best = np.argsort(-scores, kind="stable")[:limit]
         return [Hit(int(at), float(scores[at]), self.coverage(question.stems, self._stems[at])) for at in best]
@@ -97,8 +97,7 @@ def pairs(text: str) -> list[str]:
     return [word[at : at + 2] for word in words for at in range(max(1, len(word) - 1))]
 
 
-def _reciprocal(scores: np.ndarray) -> np.ndarray:
-    """1 / (offset + rank) of each, 0 for what has no score; equal ones in the order of their passages."""
-    ranks = np.empty(len(scores), np.float64)
-    ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
-    return np.where(scores > 0, 1.0 / (RANK_OFFSET + ranks), 0.0)
+def _normal(scores: np.ndarray) -> np.ndarray:
+    """From 0 to 1 for the best; what is unlike the question counts as nothing."""
+    best = float(scores.max())
+    return np.clip(scores / best, 0.0, 1.0) if best > 0 else np.zeros(len(scores))

@@ -39,6 +39,7 @@ async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
     parts = {
         "conversations": _conversations(store, user),
         "pictures": _pictures(store, user),
+        "documents": _documents(store, user),
         "shared_links": _rows(_share(share) for share in await store.shares.of_user(user.id)),
         "api_answers": _api_answers(store, user),
         "api_keys": _rows(_key(key) for key in await store.keys.of_user(user.id)),
@@ -121,6 +122,20 @@ async def _pictures(store: Store, user: User) -> AsyncIterator[AsyncIterator[str
                     "height": picture.height,
                     "uploaded_at": picture.created_at,
                     "type": picture.mime,
+                    "base64": base64.b64encode(data).decode(),
+                }
+            )
+
+
+async def _documents(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
+    for document in await store.documents.of_user(user.id):
+        if data := await store.blobs.get(document.sha256):  # one at a time; pages and chunks are computed from it
+            yield _whole(
+                {
+                    "id": document.id,
+                    "name": document.name,
+                    "uploaded_at": document.created_at,
+                    "state": str(document.state),
                     "base64": base64.b64encode(data).decode(),
                 }
             )

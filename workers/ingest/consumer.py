@@ -8,11 +8,12 @@ import logging
 from shared.broker.base import Delivery
 from shared.document_errors import DocumentError, DocumentTooManyAttempts
 from shared.documents import Document
-from shared.errors import ServiceError
+from shared.errors import ServiceError, StoreUnavailable
 from shared.metrics import INGEST_DOCUMENTS
 from shared.store import Store
 from shared.telemetry import fields
 from shared.text.analyser import Analyser
+from shared.topology import INGEST_LANE
 from workers.ingest.page_reader import PageReader
 from workers.ingest.reading import Lost, read_document
 from workers.patience import patiently
@@ -40,6 +41,7 @@ class IngestConsumer:
             return
         self.busy += 1
         try:
+            await self._move_time(document)
             if await self._ends(document):
                 await delivery.ack()
             else:
@@ -49,6 +51,13 @@ class IngestConsumer:
             raise
         finally:
             self.busy -= 1
+
+    async def _move_time(self, document: Document) -> None:
+        """Lost if the store is away just now: the next claim moves it further."""
+        try:
+            await self._store.fairness.claimed(INGEST_LANE, document.tag)
+        except StoreUnavailable as error:
+            log.info("time_not_moved", extra=fields(reason=str(error)))
 
     async def _ends(self, document: Document) -> bool:
         """False: it was given back, to be tried again."""
