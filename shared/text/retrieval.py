@@ -16,7 +16,7 @@ import bm25s
 import numpy as np
 
 STEM_WEIGHT, PAIR_WEIGHT, VECTOR_WEIGHT = 0.45, 0.45, 0.1
-ANSWERS_FROM = 0.5  # share of a question's weight that the best passage has to cover
+ANSWERS_FROM = 0.45  # share of a question's weight that the best passage has to cover
 
 _STEMS_K1, _STEMS_B = 0.6, 0.75
 _PAIRS_K1, _PAIRS_B = 0.9, 0.5
@@ -64,8 +64,9 @@ class PassageIndex:
         return [Hit(int(at), float(scores[at]), self.coverage(question.stems, self._stems[at])) for at in best]
 
     def weight(self, stem: str) -> float:
-        """How much a stem tells: BM25's inverse document frequency; most of all, what no passage has."""
-        count = self._frequency[stem]
+        """How much a stem tells: BM25's inverse document frequency. What no passage has tells as much as what one has:
+        it may be a word of asking (얼마나)."""
+        count = max(1, self._frequency[stem])
         return float(np.log1p((len(self._stems) - count + 0.5) / (count + 0.5)))
 
     def coverage(self, asked: Sequence[str], found: frozenset[str]) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,9 @@ from web.forms import tidy
 MOST_CITATIONS = 3
 
 _LOOKED_AT = 5  # passages
-_WORTH_SHOWING = 0.6  # of what the best sentence covers
+_WORTH_SHOWING = 0.6  # of what the best citation is worth
+_LONGEST_RUN = 3  # sentences
+_PRICE_OF_A_SENTENCE = 0.02  # of the question's weight
 _MOST_CACHED = 20_000  # passages of all indexes in memory; 9 KB each
 
 
@@ -92,7 +94,7 @@ class Answering:
     async def _citations(
         self, shelf: _Shelf, hits: Sequence[Hit], question: Question, names: dict[str, str]
     ) -> tuple[Citation, ...]:
-        """The best sentence of each passage, as long as it tells something beside the best of all."""
+        """The best sentences of each passage, as long as they tell something beside the best of all."""
         found: list[tuple[float, Citation]] = []
         for hit in hits:
             passage = shelf.passages[hit.place]
@@ -100,11 +102,9 @@ class Answering:
             spans = sentences(whole[passage.start : passage.end])
             spans = [Span(passage.start + start, passage.start + end) for start, end in spans]
             stems = await self._analyser.stems([whole[start:end] for start, end in spans])
-            covered = [
-                shelf.index.coverage(question.stems, frozenset(stem.text for stem in sentence)) for sentence in stems
-            ]
-            best = int(np.argmax(covered))
-            found.append((covered[best] * hit.score, _citation(passage, names, whole, spans, best)))
+            said = [frozenset(stem.text for stem in sentence) for sentence in stems]
+            worth, quoted = _best_run(said, lambda run: shelf.index.coverage(question.stems, run))
+            found.append((worth * hit.score, _citation(passage, names, whole, spans, quoted)))
         found.sort(key=lambda each: -each[0])
         least = _WORTH_SHOWING * found[0][0]
         return tuple(citation for score, citation in found[:MOST_CITATIONS] if score >= least)
@@ -139,15 +139,33 @@ def _shelved(passages: Sequence[Passage], texts: dict[tuple[str, int], str]) -> 
     return _Shelf(passages, texts, index)
 
 
-def _citation(passage: Passage, names: dict[str, str], text: str, spans: Sequence[Span], best: int) -> Citation:
-    quote = text[spans[best].start : spans[best].end].rstrip()
+def _best_run(sentences: Sequence[frozenset[str]], coverage: Callable[[frozenset[str]], float]) -> tuple[float, range]:
+    """Neighbours that together cover most of the question: "입장료는?" is often asked of a thing that the sentence
+    before names. A longer run has to be worth it."""
+    runs = [
+        range(start, end)
+        for start in range(len(sentences))
+        for end in range(start + 1, min(start + _LONGEST_RUN, len(sentences)) + 1)
+    ]
+    worth = [
+        coverage(frozenset[str]().union(*(sentences[at] for at in run))) - _PRICE_OF_A_SENTENCE * len(run)
+        for run in runs
+    ]
+    best = int(np.argmax(worth))
+    return worth[best], runs[best]
+
+
+def _citation(passage: Passage, names: dict[str, str], text: str, spans: Sequence[Span], quoted: range) -> Citation:
+    start, end = spans[quoted.start].start, spans[quoted.stop - 1].end
+    quote = text[start:end].rstrip()
+    before, after = spans[max(0, quoted.start - 1) : quoted.start], spans[quoted.stop : quoted.stop + 1]
     return Citation(
         passage.document_id,
         names[passage.document_id],
         passage.page,
-        spans[best].start,
-        spans[best].start + len(quote),
-        text[spans[best - 1].start : spans[best - 1].end].strip() if best else "",
+        start,
+        start + len(quote),
+        "".join(text[span.start : span.end] for span in before).strip(),
         quote,
-        text[spans[best + 1].start : spans[best + 1].end].strip() if best + 1 < len(spans) else "",
+        "".join(text[span.start : span.end] for span in after).strip(),
     )

@@ -198,7 +198,7 @@ async def test_documents_are_their_owners_alone(
         assert (await other.get(f"/documents/{mine.id}/{path}")).status_code == 404
         assert (await WebVisitor(app).get(f"/documents/{mine.id}/{path}")).status_code in (303, 401)
     await _ask(other, "버들 하천의 길이는?")
-    assert "내것" not in other.page and "42" not in other.page
+    assert "내것" not in other.page and "킬로미터" not in other.page
     await other.post(f"/documents/{mine.id}/delete")
     assert (await person.post(f"/documents/{mine.id}/delete", csrf_token="x")).status_code == 403
 
