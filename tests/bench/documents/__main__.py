@@ -26,7 +26,7 @@ _QUICK = 300  # questions
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.documents")
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the questions: does it run?")
+    parser.add_argument("--quick", action="store_true", help="a few questions: does it run?")
     parser.add_argument("--documents", type=int, default=50, help="generated PDFs of 20 pages")
     parser.add_argument("--questions", type=int, default=12, help="for each of them")
     options = parser.parse_args()
@@ -35,7 +35,7 @@ def main() -> None:
         questions = questions[:_QUICK]
     data = prepared(passages, questions)
     tuned, reported = halves(len(questions), SEED)
-    result = circumstances("tests.bench.documents", Cores.of_this_machine()) | {
+    result = circumstances("tests.bench.documents", Cores.of_machine()) | {
         "seed": SEED,
         "korquad": {"tuned_on": found(data, tuned), "reported": found(data, reported)},
         "answers": {"tuned_on": answered(data, tuned, SEED), "reported": answered(data, reported, SEED)},

@@ -77,7 +77,7 @@ async def test_a_question_is_answered_with_its_page_and_the_passage_is_boxed(
     (mark,), (box,), (picture,) = page.select("mark"), page.select("rect.passage-box"), page.select("svg image")
     assert mark.get_text() == said
     assert 80 < int(str(box["y"])) < 160 and 300 < int(str(box["width"])) < 900
-    shown = await person.get(str(picture["href"]))
+    shown = await person.client.get(str(picture["href"]))
     assert (await shown.get_data(as_text=False)).startswith(b"\xff\xd8\xff")
 
 
@@ -202,7 +202,7 @@ async def test_documents_are_their_owners_alone(
     await other.post(f"/documents/{mine.id}/delete")
     assert (await person.post(f"/documents/{mine.id}/delete", csrf_token="x")).status_code == 403
 
-    file = await person.get(f"/documents/{mine.id}/file")
+    file = await person.client.get(f"/documents/{mine.id}/file")
     assert file.headers["Content-Disposition"].startswith("attachment")
     assert await file.get_data(as_text=False) == pdf_of(PAGES)
 
