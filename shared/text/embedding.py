@@ -45,7 +45,8 @@ class HashedNgrams:
                 place = zlib.crc32(gram.encode())
                 row[place % self.dimensions] += (1 if place & 0x8000_0000 else -1) * np.log1p(count)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+        np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+        return vectors
 
     def _grams(self, text: str) -> Counter[str]:
         words = f" {_GAPS.sub(' ', text.casefold()).strip()} "

@@ -164,19 +164,19 @@ async def test_the_parsers_process_has_no_network_and_starts_nothing() -> None:
         "import os, socket\n"
         "from workers.ingest.parsing.confinement import confine\n"
         "confine()\n"
-        "for act in (socket.socket, lambda: os.execv('/bin/true', ['true']), lambda: open('x', 'w').write('y')):\n"
+        "for act in (socket.socket, lambda: os.execv('/bin/true', ['true'])):\n"
         "    try:\n"
         "        act()\n"
         "        print('may')\n"
         "    except OSError:\n"
-        "        print('may not')\n"
+        "        print('no')\n"
     )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", probe), stdout=subprocess.PIPE, cwd=ROOT, env=environment_without_settings()
     )
     said, _ = await process.communicate()
 
-    assert said.decode().split("\n")[:2] == ["may not", "may not"]
+    assert said.decode().split() == ["no", "no"]
 
 
 async def _pages(store: Store, document: Document, count: int) -> None:

@@ -37,4 +37,4 @@ class SemanticChunker:
     def _likeness(self, pieces: list[str]) -> np.ndarray:
         """Of each with the next (n - 1): the cosine."""
         vectors = self.embedder.embed(pieces)
-        return np.einsum("nd,nd->n", vectors[:-1], vectors[1:])
+        return np.asarray(np.einsum("nd,nd->n", vectors[:-1], vectors[1:]))

@@ -13,7 +13,8 @@ from workers.ingest.parsing.plain import decoded
 
 def markdown_blocks(data: bytes) -> Iterator[str]:
     tokens = MarkdownIt("commonmark", {"html": False}).enable("table").parse(decoded(data))
-    level, row = 0, None
+    level = 0
+    row: list[str] | None = None
     for token in tokens:
         match token.type:
             case "heading_open":
