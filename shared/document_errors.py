@@ -35,6 +35,12 @@ class DocumentsFull(DocumentError):
     code = "documents_full"
 
 
+class TooManyDocuments(DocumentError):
+    """In one form; none was kept. Facts: limit."""
+
+    code = "too_many_documents"
+
+
 class DocumentEncrypted(DocumentError):
     """It asks for a password."""
 

@@ -91,6 +91,11 @@ class Answering:
         names = {document.id: document.name for document in ready}
         return Answer(text, await self._citations(shelf, hits, question, names), len(ready))
 
+    def forget(self, user_id: str) -> None:
+        """What is in memory of this person's documents: one of them was removed, or there is a newer index."""
+        for key in [key for key in self._shelves if key[0] == user_id]:
+            del self._shelves[key]
+
     async def _citations(
         self, shelf: _Shelf, hits: Sequence[Hit], question: Question, names: dict[str, str]
     ) -> tuple[Citation, ...]:
@@ -120,7 +125,7 @@ class Answering:
         passages, texts = await asyncio.gather(contents.passages(user_id, ids), contents.texts(user_id, ids))
         whole = [passage for passage in passages if (passage.document_id, passage.page) in texts]
         shelf = await asyncio.to_thread(_shelved, whole, texts)
-        self._shelves = OrderedDict((each, kept) for each, kept in self._shelves.items() if each[0] != user_id)
+        self.forget(user_id)
         self._shelves[key] = shelf
         while len(self._shelves) > 1 and sum(len(each.passages) for each in self._shelves.values()) > _MOST_CACHED:
             self._shelves.popitem(last=False)

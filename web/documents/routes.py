@@ -9,7 +9,7 @@ from quart import Blueprint, Response, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from shared.document_errors import DocumentEmpty, DocumentTooLarge
+from shared.document_errors import DocumentEmpty, DocumentTooLarge, TooManyDocuments
 from shared.documents import MOST_QUESTION_CHARACTERS
 from shared.errors import InputError, NotFound, NunmalError
 from shared.organising_errors import SearchUnavailable
@@ -76,10 +76,12 @@ def documents_blueprint(
                 form = await visitors.checked_form(is_long=True, has_files=True)
             except RequestEntityTooLarge:
                 return await shelf(error=DocumentTooLarge(limit=documents.most_mib))
-            files = form.named_files("document")[:MOST_AT_ONCE]
+            files = form.named_files("document")
             try:
                 if not files:
                     raise DocumentEmpty
+                if len(files) > MOST_AT_ONCE:
+                    raise TooManyDocuments(limit=MOST_AT_ONCE)
                 for file in files:
                     await documents.upload(user.id, file.name, file.data)
             except InputError as error:
@@ -118,8 +120,10 @@ def documents_blueprint(
     @blueprint.post("/<document_id>/delete")
     async def delete(document_id: str) -> ResponseReturnValue:
         await visitors.checked_form()
+        user = visitors.require_user()
         with contextlib.suppress(NotFound):  # removed meanwhile, in another tab; a foreign one looks the same
-            await documents.remove(visitors.require_user().id, document_id)
+            await documents.remove(user.id, document_id)
+        answering.forget(user.id)
         return redirect(PATH, 303)
 
     return blueprint

@@ -142,6 +142,14 @@ async def test_a_file_that_is_refused_gets_a_sentence(
         assert "먼저.txt" in person.page, "what came before it is kept"
 
 
+async def test_more_files_than_a_form_may_have_are_refused_together(store: Store, person: WebVisitor) -> None:
+    response = await _upload(person, *((f"{number}.txt", b"%d" % number) for number in range(5)))
+
+    assert response.status_code == 422 and "한 번에 4개까지" in person.page
+    (user,) = await store.users.everyone()
+    assert await store.documents.of_user(user.id) == []
+
+
 async def test_a_reason_is_shown_where_reading_failed(
     store: Store, memory_broker: MemoryBroker, person: WebVisitor
 ) -> None:
