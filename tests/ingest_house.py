@@ -11,26 +11,23 @@ from shared.broker.base import Broker
 from shared.broker.memory import MemoryBroker
 from shared.documents import Document, DocumentState
 from shared.entrypoint import announce_ready
-from shared.settings import Settings, load_settings
+from shared.settings import load_settings
 from shared.store import Store
 from tests.local_analyser import LocalAnalyser
 from tests.waiting import until
 from workers.ingest.serve import serve_ingest
 
-_PATIENCE_S = 90.0
-
-
-def ingest_settings(**ingest: float) -> Settings:
-    return load_settings({}, ingest=ingest, worker={"heartbeat_s": 0.1, "stale_after_s": 1.0})
+_PATIENCE_S = 110.0
 
 
 @contextlib.asynccontextmanager
-async def ingest_worker(store: Store, broker: Broker, **ingest: float) -> AsyncIterator[None]:
-    """Reads what comes while inside."""
+async def ingest_worker(
+    store: Store, broker: Broker, *, stale_after_s: float = 60.0, **ingest: float
+) -> AsyncIterator[None]:
+    """Reads what comes while inside. `stale_after_s`: long, because the analyser beside it holds up its heartbeat."""
     stop, ready = asyncio.Event(), asyncio.Event()
-    serving = serve_ingest(
-        *(ingest_settings(**ingest), broker, store), ready=ready, stop=stop, analyser=LocalAnalyser()
-    )
+    settings = load_settings({}, ingest=ingest, worker={"heartbeat_s": 0.2, "stale_after_s": stale_after_s})
+    serving = serve_ingest(settings, broker, store, ready=ready, stop=stop, analyser=LocalAnalyser())
     task = asyncio.create_task(serving)
     await ready.wait()
     try:

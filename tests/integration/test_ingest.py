@@ -124,11 +124,11 @@ async def test_a_killed_worker_is_followed_by_one_that_ends_with_the_same_index(
     left = await store.documents.get(document.id, "u")
     assert left is not None and left.state is DocumentState.READING and 2 <= left.pages_done < _MANY
 
-    async with ingest_worker(store, memory_broker, max_pages=20, page_timeout_s=30.0):
+    async with ingest_worker(store, memory_broker, stale_after_s=4.0):
         resumed = await ended(store, document)
         undisturbed = await ended(store, await bring(store, memory_broker, data, DocumentKind.PDF, "other"))
-    assert (resumed.state, resumed.attempt, resumed.pages_done) == (DocumentState.READY, 2, _MANY)
-    assert 2 <= resumed.begun_with < _MANY
+    assert (resumed.state, resumed.pages_done) == (DocumentState.READY, _MANY)
+    assert resumed.attempt >= 2 and resumed.begun_with >= 2, "it went on where the killed one was"
     assert resumed.index_digest == undisturbed.index_digest
 
 
