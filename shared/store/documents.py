@@ -116,7 +116,7 @@ class Documents:
             sort=[("stalled", 1), ("tag", 1), ("_id", 1)],
             return_document=ReturnDocument.AFTER,
         )
-        if found is None:
+        if not found:
             return None
         begun: dict[str, Any] = {"begun_with": found["pages_done"]}
         await self._documents.update_one(_owned(found["_id"], found["attempt"]), {"$set": begun})

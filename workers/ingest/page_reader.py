@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from shared.document_errors import REFUSALS, DocumentBroken
@@ -31,7 +31,9 @@ class PageReader:
         self._most_pages = most_pages
         self._within_s = within_s
 
-    async def read(self, data: bytes, kind: DocumentKind, first_page: int = 1) -> AsyncIterator[int | ParsedPage]:
+    async def read(
+        self, data: bytes, kind: DocumentKind, first_page: int = 1
+    ) -> AsyncGenerator[int | ParsedPage, None]:
         """First how many pages there are, then each from `first_page`. Close it (contextlib.aclosing).
 
         Raises DocumentError: DocumentBroken also when the process crashed or took too long.
