@@ -89,6 +89,10 @@ bench-adapters: $(VENV)/test.stamp ## Reload adapters under load, refuse hostile
 bench-vision: $(VENV)/test.stamp ## What the model sees in unseen pictures, and what they cost; writes build/bench/vision.json (ARGS='--model DIR') (20 min)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.vision $(ARGS)
 
+.PHONY: bench-documents
+bench-documents: $(VENV)/test.stamp ## What is found in documents, on which page, how fast they are read; needs NUNMAL_DATA_DIR; writes build/bench/documents.json (10 min)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.documents $(ARGS)
+
 .PHONY: capacity-check
 capacity-check: $(VENV)/test.stamp ## Compare what the capacity model says with a live worker; writes build/bench/capacity.json (3 min)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.capacity_check $(ARGS)

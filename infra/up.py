@@ -1,4 +1,4 @@
-"""`nunmal up`: web, one worker and an embedded broker in one process, the embedded store as its child.
+"""`nunmal up`: web, two workers and an embedded broker in one process, the embedded store as its child.
 
 The one place, beside the command line, that knows more than one room. It builds the parts, hands them to one
 another, and ends them in order; nothing else belongs here.
@@ -27,9 +27,11 @@ from shared.settings import Settings
 from shared.side_door import Health
 from shared.store import Store
 from shared.telemetry import configure_logging
+from shared.text.analyser import Analyser
 from shared.watched import watched
 from web.listening import address_of, allow_many_streams, listening
 from web.serve import serve_web
+from workers.ingest.serve import serve_ingest
 from workers.serve import serve_worker
 
 
@@ -71,8 +73,17 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
             finally:
                 stop.set()
 
+        analyser = Analyser()  # one dictionary in memory for both
         web = serve_web(
-            settings, broker, store, node_id=new_id(), sock=web_socket, stop=stop, extra_ready=worker_is_ready.is_set
+            *(settings, broker, store),
+            node_id=new_id(),
+            sock=web_socket,
+            stop=stop,
+            extra_ready=worker_is_ready.is_set,
+            analyser=analyser,
+        )
+        ingest = serve_ingest(
+            *(settings, broker, store), ready=asyncio.Event(), stop=stop, analyser=analyser, drain=asyncio.Event()
         )
 
         async def worker() -> None:
@@ -89,6 +100,7 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
         async with asyncio.TaskGroup() as rooms:
             rooms.create_task(room(web))
             rooms.create_task(room(worker()))
+            rooms.create_task(room(ingest))
             if await first_of(worker_is_ready, stop) is worker_is_ready:
                 announce_ready("Nunmal", address_of(settings.web.host, web_socket))
             await stop.wait()

@@ -29,6 +29,7 @@ async def run(store: Store, retention: RetentionSettings) -> None:
             await finish_deletions(store)
             await forget_old(store, retention)
             await store.pictures.collect(_MOST_A_ROUND)
+            await store.documents.finish_removals(_MOST_A_ROUND)
         except ServiceError as error:
             log.info("forgetting_waits", extra=fields(reason=str(error)))
         await asyncio.sleep(_INTERVAL_S)

@@ -39,6 +39,13 @@ class GenerateReply(_Wire):
     generation_id: str
 
 
+class IngestDocument(_Wire):
+    """Command, web -> the ingest lane: a permit to read the next waiting document, usually this one."""
+
+    kind: Literal["ingest_document"] = "ingest_document"
+    document_id: str
+
+
 class CancelGeneration(_Wire):
     """Command, web -> all workers: free the slot of this generation within one step."""
 
@@ -107,11 +114,17 @@ class AdapterPublished(_Wire):
     adapter: str  # its name
 
 
-Permit = GenerateReply
+Permit = GenerateReply | IngestDocument
 Control = CancelGeneration | WatchGeneration | AdapterPublished
 NodeEvent = Annotated[TokensGenerated | GenerationChanged, Field(discriminator="kind")]
 AnyMessage = Annotated[
-    GenerateReply | CancelGeneration | WatchGeneration | TokensGenerated | GenerationChanged | AdapterPublished,
+    GenerateReply
+    | IngestDocument
+    | CancelGeneration
+    | WatchGeneration
+    | TokensGenerated
+    | GenerationChanged
+    | AdapterPublished,
     Field(discriminator="kind"),
 ]
 

@@ -131,6 +131,13 @@ GPU_MEMORY_USED = Gauge("nunmal_gpu_memory_used_bytes", "Of the GPU, by whomever
 GPU_MEMORY_TOTAL = Gauge("nunmal_gpu_memory_total_bytes", "Of the GPU.", _GPU)
 GPU_TEMPERATURE = Gauge("nunmal_gpu_temperature_celsius", "Of the GPU's chip.", _GPU)
 
+# An ingest worker.
+
+INGEST_PAGES = Counter("nunmal_ingest_pages_total", "Pages of documents that were read and kept.")
+INGEST_DOCUMENTS = Counter(
+    "nunmal_ingest_documents_total", "Documents that were read to their end: ready, or an error code.", ("outcome",)
+)
+
 # A lane, as a web node sees it.
 
 QUEUE_DEPTH = Gauge("nunmal_queue_depth", "Questions that wait for a worker.", _LANE)

@@ -88,6 +88,9 @@ class WebSettings(_Section):
     )
     pictures_per_user: int = Field(default=1000, ge=1, description="Pictures that are kept for one person.")
     picture_space_mib: int = Field(default=500, ge=1, description="MiB of pictures that are kept for one person.")
+    document_max_mib: int = Field(default=10, ge=1, le=15, description="Largest document a person may upload, in MiB.")
+    documents_per_user: int = Field(default=100, ge=1, le=1000, description="Documents that are kept for one person.")
+    document_space_mib: int = Field(default=200, ge=1, description="MiB of documents that are kept for one person.")
     prompt_max_chars: int = Field(
         default=500_000,
         ge=1,
@@ -161,6 +164,13 @@ class WorkerSettings(_Section):
     )
 
 
+class IngestSettings(_Section):
+    max_pages: int = Field(default=500, ge=1, le=5000, description="Most pages of one document.")
+    page_timeout_s: float = Field(
+        default=30.0, gt=0, description="Longest time the parser may take for one page, in seconds."
+    )
+
+
 class MailSettings(_Section):
     url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
         default=None,
@@ -212,6 +222,7 @@ class Settings(_Section):
     mail: MailSettings = MailSettings()
     retention: RetentionSettings = RetentionSettings()
     worker: WorkerSettings = WorkerSettings()
+    ingest: IngestSettings = IngestSettings()
 
     @property
     def model_name(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from shared.text.analyser import Analyser
 from shared.text.morphemes import Stem, stems
-from web.search.analyser import Analyser
 
 
 class LocalAnalyser(Analyser):

@@ -17,7 +17,8 @@ from shared.gatekeeping import Gatekeeper
 from shared.publishing import Publishing
 from shared.settings import REFERENCE_MODEL, Settings, WebSettings
 from shared.store import Store
-from shared.topology import CHAT_JOBS, lane
+from shared.text.analyser import Analyser
+from shared.topology import CHAT_JOBS, INGEST_LANE, lane
 from web.account.deletion import AccountDeletion
 from web.account.my_data import my_data_blueprint
 from web.account.routes import account_blueprint
@@ -69,6 +70,11 @@ from web.comparing.routes import compare_blueprint
 from web.comparing.service import Comparing
 from web.connection import LARGE_BODIES, LightConnection
 from web.developers import developers_blueprint
+from web.documents.answering import Answering
+from web.documents.routes import MOST_AT_ONCE as MOST_DOCUMENTS_AT_ONCE
+from web.documents.routes import PATH as DOCUMENTS
+from web.documents.routes import documents_blueprint
+from web.documents.service import DocumentService
 from web.errors import register_errors
 from web.first_text import first_text_blueprint
 from web.http_metrics import count_requests
@@ -91,7 +97,6 @@ from web.organising.share_routes import share_blueprint
 from web.organising.sharing import Sharing
 from web.pictures.routes import UPLOADS, pictures_blueprint
 from web.pictures.service import MOST_PER_MESSAGE, PictureService
-from web.search.analyser import Analyser
 from web.search.routes import search_blueprint
 from web.search.service import SearchService
 from web.security import Csrf, harden
@@ -170,7 +175,7 @@ def create_app(
     envelopes = Envelopes(words)
     sight = Sight(store, lane_name, stale_after_s)
     pictures = PictureService(store, settings.web, sight.require)
-    large_bodies = LargeBodies(functools.partial(_most_body_bytes, settings.web.picture_max_mib))
+    large_bodies = LargeBodies(functools.partial(_most_body_bytes, settings.web))
     times = stream_times or StreamTimes()
     held = HeldQuestions(store, admission)
     open_streams = OpenStreams()
@@ -184,7 +189,8 @@ def create_app(
         waiting_room=settings.web.waiting_room,
         wait_goal_s=settings.web.wait_goal_s,
     )
-    search = SearchService(store, analyser or Analyser())
+    analyser = analyser or Analyser()
+    search = SearchService(store, analyser)
     history = History()
     console = Console(store, watch, history, broker)
 
@@ -209,6 +215,8 @@ def create_app(
     )
     app.register_blueprint(turns_blueprint(branches, voting, service, chat_page, visitors))
     app.register_blueprint(search_blueprint(search, visitors))
+    documents = DocumentService(store, broker, settings.web)
+    app.register_blueprint(documents_blueprint(documents, Answering(store, analyser), visitors, large_bodies))
     app.register_blueprint(library_blueprint(store, LibraryService(store, service), visitors))
     sharing = Sharing(store, service)
     app.register_blueprint(share_blueprint(sharing, service, throttling, visitors, clients, settings.web.public_url))
@@ -280,6 +288,7 @@ def create_app(
     @app.while_serving
     async def lifespan() -> AsyncGenerator[None, None]:
         await broker.declare_lane(lane_name)
+        await broker.declare_lane(INGEST_LANE)
         async with hub.running():
             tasks = (watch.run(history.take), held.run(), search.indexing.run())
             running = [asyncio.create_task(each) for each in tasks]
@@ -296,8 +305,9 @@ def create_app(
     return app
 
 
-def _most_body_bytes(picture_mib: int, path: str, mimetype: str) -> int | None:
-    """Of what is posted there, where pictures may be in it."""
+def _most_body_bytes(settings: WebSettings, path: str, mimetype: str) -> int | None:
+    """Of what is posted there, where files may be in it."""
+    picture_mib = settings.picture_max_mib
     most = MOST_PER_MESSAGE * picture_mib * _MIB
     if path in ("/v1/chat/completions", "/v1/jobs"):
         return most * 4 // 3 + _MOST_BODY_BYTES  # base64
@@ -307,6 +317,8 @@ def _most_body_bytes(picture_mib: int, path: str, mimetype: str) -> int | None:
         return _MOST_ADAPTER_BYTES
     if path == IMPORTS:
         return MOST_IMPORT_MIB * _MIB + _MOST_BODY_BYTES
+    if path == DOCUMENTS:
+        return MOST_DOCUMENTS_AT_ONCE * settings.document_max_mib * _MIB + _MOST_BODY_BYTES
     if path == UPLOADS:
         return picture_mib * _MIB + _MOST_BODY_BYTES
     is_question = path == "/chat" or (path.startswith("/chat/") and path.count("/") == 2)

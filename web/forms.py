@@ -25,10 +25,11 @@ _NFC_GROWTH = 4  # decomposed text is at most this many times as long as its NFC
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """What its sender calls it tells nothing."""
+    """`name`: what its sender calls it, which tells nothing of what it is."""
 
     field: str
     data: bytes
+    name: str = ""
 
 
 class Form(dict[str, str]):
@@ -49,6 +50,10 @@ class Form(dict[str, str]):
     def every(self, name: str) -> list[str]:
         """All values of a field that may be repeated."""
         return [value for field, value in self._pairs if field == name]
+
+    def named_files(self, name: str) -> list[SentFile]:
+        """All files of a field, with what they are called."""
+        return [file for file in self._files if file.field == name]
 
     def files(self, name: str) -> list[bytes]:
         """All files of a field."""
@@ -136,7 +141,7 @@ def _parse_parts(body: bytes, boundary: str) -> Form:
                 if isinstance(part, Field):
                     pairs.append((part.name, b"".join(pieces).decode("utf-8")))
                 elif part.filename or any(pieces):  # a field without a chosen file is sent without both
-                    files.append(SentFile(part.name, b"".join(pieces)))
+                    files.append(SentFile(part.name, b"".join(pieces), part.filename))
     except (ValueError, RequestEntityTooLarge) as error:
         raise MessageInvalid from error
     return Form.posted(pairs, files)

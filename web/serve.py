@@ -10,10 +10,11 @@ from datetime import timedelta
 
 from uvicorn import Config, Server
 
-from shared import forgetting, recovery
+from shared import forgetting, ingest_recovery, recovery
 from shared.broker.base import Broker
 from shared.settings import Settings
 from shared.store import Store
+from shared.text.analyser import Analyser
 from web.app import create_app, end_streams
 from web.ops import begin_drain
 from web.protocol import BoundedProtocol
@@ -48,13 +49,15 @@ async def serve_web(
     ready: asyncio.Event | None = None,
     extra_ready: Callable[[], bool] | None = None,
     drain_s: float = 0.0,
+    analyser: Analyser | None = None,
 ) -> None:
     """Serve on `sock` (bound by the caller) until `stop` is set, and for `drain_s` more while /readyz says 503; then
     within 3 s end streams and requests.
 
-    `ready` is set once requests are answered. `broker` and `store` stay open. Raises ConfigError.
+    `ready` is set once requests are answered. `broker` and `store` stay open. `analyser`: one that others use too; it
+    is closed here. Raises ConfigError.
     """
-    app = create_app(settings, broker, store, node_id=node_id, extra_ready=extra_ready)
+    app = create_app(*(settings, broker, store), node_id=node_id, extra_ready=extra_ready, analyser=analyser)
     config = Config(
         app,
         http=BoundedProtocol,
@@ -79,9 +82,11 @@ async def serve_web(
     async with asyncio.TaskGroup() as tasks:
         stale_after = timedelta(seconds=settings.worker.stale_after_s)
         recovering = tasks.create_task(recovery.run(store, broker, stale_after))
+        recovering_documents = tasks.create_task(ingest_recovery.run(store, broker, stale_after))
         tidying = tasks.create_task(forgetting.run(store, settings.retention))
         ending = tasks.create_task(end_on_stop())
         await server.serve(sockets=[sock])
         ending.cancel()
         recovering.cancel()
+        recovering_documents.cancel()
         tidying.cancel()

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.messages import Control, GenerateReply, GenerationChanged, TokensGenerated
+from shared.messages import Control, GenerationChanged, Permit, TokensGenerated
 
 
 @dataclass(frozen=True)
 class DeadLetter:
     """A permit that was taken out of its lane for an operator to look at."""
 
-    generation_id: str | None  # None: the message cannot be read
+    generation_id: str | None  # None: the message cannot be read, or is about no generation
     reason: str  # as RabbitMQ names it: rejected (buried or unreadable), delivery_limit, ...
     died_at: datetime  # UTC, whole seconds
     times: int  # how often it died
@@ -33,7 +33,7 @@ class Delivery(Protocol):
     one of them the others do nothing. None does anything if the connection it came by is gone."""
 
     @property
-    def message(self) -> GenerateReply: ...
+    def message(self) -> Permit: ...
 
     @property
     def redelivered(self) -> bool: ...
@@ -81,7 +81,7 @@ class Broker(Protocol):
         """Make sure the lane's queue exists, so that permits are kept before any worker came."""
         ...
 
-    async def publish_permit(self, lane: str, message: GenerateReply) -> None:
+    async def publish_permit(self, lane: str, message: Permit) -> None:
         """Return once the broker has the permit safely.
 
         Raises: QueueFull: the lane's queue refused it. BrokerUnavailable: no connection, or no answer in 5 s.

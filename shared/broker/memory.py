@@ -18,8 +18,8 @@ from shared.errors import QueueFull
 from shared.messages import (
     AnyMessage,
     Control,
-    GenerateReply,
     GenerationChanged,
+    Permit,
     TokensGenerated,
     decode,
     encode,
@@ -58,7 +58,7 @@ class MemoryBroker:
     async def declare_lane(self, lane: str) -> None:
         """Lanes come into being on first use."""
 
-    async def publish_permit(self, lane: str, message: GenerateReply) -> None:
+    async def publish_permit(self, lane: str, message: Permit) -> None:
         queue = self._lanes[lane]
         if len(queue) >= self._capacity:
             raise QueueFull
@@ -133,7 +133,7 @@ class _MemoryDelivery:
 
     def __init__(self, lane: _Lane, body: bytes, *, redelivered: bool) -> None:
         message = decode(body)
-        assert isinstance(message, GenerateReply)
+        assert isinstance(message, Permit)
         self.message = message
         self.redelivered = redelivered
         self._lane = lane
@@ -152,7 +152,8 @@ class _MemoryDelivery:
         if not self._is_settled:
             self._is_settled = True
             died_at = datetime.now(UTC).replace(microsecond=0)
-            self._lane.dead.append(DeadLetter(generation_id or self.message.generation_id, "rejected", died_at, 1))
+            named = generation_id or getattr(self.message, "generation_id", None)
+            self._lane.dead.append(DeadLetter(named, "rejected", died_at, 1))
 
 
 async def _hand_out(lane: _Lane, prefetch: int, handler: PermitHandler) -> None:

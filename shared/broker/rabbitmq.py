@@ -40,6 +40,7 @@ from shared.messages import (
     GenerateReply,
     GenerationChanged,
     MessageUnreadable,
+    Permit,
     TokensGenerated,
     decode,
     encode,
@@ -146,7 +147,7 @@ class RabbitBroker:
         self._lanes.add(lane)
         return queue
 
-    async def publish_permit(self, lane: str, message: GenerateReply) -> None:
+    async def publish_permit(self, lane: str, message: Permit) -> None:
         permit = _message(message, aio_pika.DeliveryMode.PERSISTENT)
         with _measured("permit"):
             await self._publish_permit(lane, permit)
@@ -315,9 +316,7 @@ class _ClusterConnection(aio_pika.RobustConnection):
 class _RabbitDelivery:
     """Implements shared.broker.base.Delivery."""
 
-    def __init__(
-        self, incoming: AbstractIncomingMessage, message: GenerateReply, dead_exchange: AbstractExchange
-    ) -> None:
+    def __init__(self, incoming: AbstractIncomingMessage, message: Permit, dead_exchange: AbstractExchange) -> None:
         self.message = message
         self.redelivered = bool(incoming.redelivered)
         self._incoming = incoming
@@ -341,7 +340,7 @@ class _RabbitDelivery:
         if self.is_settled:
             return
         with contextlib.suppress(*_CONNECTION_ERRORS):
-            if generation_id in (None, self.message.generation_id):
+            if generation_id in (None, getattr(self.message, "generation_id", None)):
                 await self._incoming.reject(requeue=False)  # the queue dead-letters it, at least once
             else:
                 letter = _message(GenerateReply(generation_id=generation_id), aio_pika.DeliveryMode.PERSISTENT)
@@ -367,9 +366,9 @@ async def _handle_permit(
     await delivery.requeue()
 
 
-def _permit(body: bytes) -> GenerateReply:
+def _permit(body: bytes) -> Permit:
     message = decode(body)
-    if not isinstance(message, GenerateReply):
+    if not isinstance(message, Permit):
         raise MessageUnreadable(f"{message.kind} is no permit")
     return message
 
@@ -378,7 +377,7 @@ def _dead_letter(letter: AbstractIncomingMessage) -> DeadLetter:
     """RabbitMQ tells the story in `x-death`, last death first; a permit buried under another name has none."""
     generation_id = None
     with contextlib.suppress(MessageUnreadable):
-        generation_id = _permit(letter.body).generation_id
+        generation_id = getattr(_permit(letter.body), "generation_id", None)
     deaths: Any = letter.headers.get("x-death") or [{}]
     return DeadLetter(
         generation_id=generation_id,

@@ -18,11 +18,23 @@ _UNUSED_S = 600.0  # between a blob and the first document that refers to it lie
 
 
 class Blobs:
-    def __init__(self, collection: Collection, pictures: Collection, adapter_versions: Collection) -> None:
-        """`pictures`, `adapter_versions`: whose documents refer to blobs."""
+    def __init__(
+        self,
+        collection: Collection,
+        pictures: Collection,
+        adapter_versions: Collection,
+        documents: Collection,
+        document_pages: Collection,
+    ) -> None:
+        """All but `collection`: whose documents refer to blobs."""
         self._blobs = collection
-        self._pictures = pictures
-        self._adapter_versions = adapter_versions
+        self._referring = (
+            (pictures, "sha256"),
+            (pictures, "thumbnail_sha256"),
+            (documents, "sha256"),
+            (document_pages, "picture"),
+            (adapter_versions, "blobs"),
+        )
         self.leftovers = Leftovers(collection, self._is_used)
 
     async def ensure_indexes(self) -> None:
@@ -48,7 +60,7 @@ class Blobs:
 
     @translated
     async def _is_used(self, document: Document) -> bool:
-        for name in ("sha256", "thumbnail_sha256"):
-            if await self._pictures.find_one({name: document["_id"]}, {"_id": 1}):
+        for collection, name in self._referring:
+            if await collection.find_one({name: document["_id"]}, {"_id": 1}):
                 return True
-        return await self._adapter_versions.find_one({"blobs": document["_id"]}, {"_id": 1}) is not None
+        return False

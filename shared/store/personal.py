@@ -1,8 +1,9 @@
 """Everything the collections hold about one person, found for a download and removed with the account or when old.
 
 What a person wrote or was answered, and where and how they log in, hangs on their id: PERSONAL names each such
-collection. Pictures go another way (pictures.py), because two people may have sent the same one. Nothing of a person is
-elsewhere: WITHOUT_PEOPLE has ids, hashes and numbers only. A test compares all with what the store really makes.
+collection. Pictures go another way (pictures.py), because two people may have sent the same one, and so do DOCUMENTS
+(documents.py), with theirs. Nothing of a person is elsewhere: WITHOUT_PEOPLE has ids, hashes and numbers only. A test
+compares all with what the store really makes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pymongo.errors import PyMongoError
 from shared.chat import GenerationState, Origin
 from shared.errors import StoreUnavailable
 from shared.store.connection import Collection, Database, Document, translated
+from shared.store.documents import Documents
 from shared.store.pictures import Pictures
 from shared.store.search import Search
 from shared.store.shares import Shares
@@ -38,6 +40,7 @@ PERSONAL = {
 }
 PERSONAL_BY_PREFIX = frozenset({"users", "usage", "fairness"})  # users: shared/store/users.py; the others: below
 SHARED = frozenset({"pictures", "blobs"})  # removed when nothing refers to them (shared/store/leftovers.py)
+DOCUMENTS = frozenset({"documents", "document_pages", "document_chunks"})  # shared/store/documents.py
 WITHOUT_PEOPLE = frozenset({"workers", "throttle", "audit", "audit_heads"}) | {
     "pairings",  # who made one is an id
     "adapter_versions",  # who pushed one is an id
@@ -63,12 +66,21 @@ class CountedTokens:
 
 
 class PersonalData:
-    def __init__(self, database: Database, pictures: Pictures, search: Search, shares: Shares, votes: Votes) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pictures: Pictures,
+        search: Search,
+        shares: Shares,
+        votes: Votes,
+        documents: Documents,
+    ) -> None:
         self._database = database
         self._pictures = pictures
         self._search = search
         self._shares = shares
         self._votes = votes
+        self._documents = documents
         self._generations = database["generations"]
         self._conversations = database["conversations"]
 
@@ -110,6 +122,7 @@ class PersonalData:
         for name, field in PERSONAL.items():
             await self._empty(name, {field: user_id})
         await self._pictures.remove_user(user_id)
+        await self._documents.remove_user(user_id)
         await self._empty("usage", _usage_of(user_id))
         await self._remove_tags(user_id)
 

@@ -10,6 +10,7 @@ from shared.store.blobs import Blobs
 from shared.store.comparisons import Comparisons
 from shared.store.connection import open_client, translated
 from shared.store.conversations import Conversations
+from shared.store.documents import Documents
 from shared.store.fairness import Fairness
 from shared.store.generations import Generations
 from shared.store.grants import Grants
@@ -52,14 +53,18 @@ class Store:
         self.audit = Audit(self._database["audit"], self._database["audit_heads"])
         self.grants = Grants(self._database["grants"])
         versions = self._database["adapter_versions"]
-        self.blobs = Blobs(self._database["blobs"], self._database["pictures"], versions)
+        documents, pages = self._database["documents"], self._database["document_pages"]
+        self.blobs = Blobs(self._database["blobs"], self._database["pictures"], versions, documents, pages)
         self.pictures = Pictures(self._database["pictures"], self._database["generations"], self.blobs)
         self.search = Search(self._database["search"], self._database["generations"])
         self.shares = Shares(self._database["shares"])
         self.comparisons = Comparisons(self._database["comparisons"])
         self.pairings = Pairings(self._database["pairings"])
         self.votes = Votes(self._database["votes"], self._database["generations"])
-        self.personal = PersonalData(self._database, self.pictures, self.search, self.shares, self.votes)
+        self.documents = Documents(documents, pages, self._database["document_chunks"], self.blobs)
+        self.personal = PersonalData(
+            self._database, self.pictures, self.search, self.shares, self.votes, self.documents
+        )
         aliases, bases = self._database["adapter_aliases"], self._database["adapter_bases"]
         self.adapters = Adapters(versions, aliases, bases, self.blobs)
 
@@ -86,6 +91,7 @@ class Store:
             self.votes,
             self.comparisons,
             self.pairings,
+            self.documents,
             self.personal,
             self.adapters,
         ):

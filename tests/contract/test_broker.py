@@ -23,6 +23,7 @@ from shared.messages import (
     Frame,
     GenerateReply,
     GenerationChanged,
+    IngestDocument,
     TokensGenerated,
     WatchGeneration,
 )
@@ -105,6 +106,18 @@ class BrokerContract:
         assert delivery.message == permit
         assert not delivery.redelivered
 
+    async def test_a_permit_to_read_a_document_travels_and_is_buried_like_any_other(
+        self, broker: Broker, lane: str
+    ) -> None:
+        permit = IngestDocument(document_id=new_id())
+        await broker.publish_permit(lane, permit)
+        inbox = Inbox(lambda delivery: delivery.bury())
+
+        async with broker.consume_permits(lane, 1, inbox.permit):
+            assert (await inbox.next_permit()).message == permit
+            assert (await dead_letter(broker, None)).reason == "rejected"  # it names no generation
+        assert await broker.take_dead_letter(None)
+
     @pytest.fixture
     def capacity(self) -> int:
         return 5
@@ -149,7 +162,7 @@ class BrokerContract:
         held, finished = Inbox(hold), Inbox(acknowledge)
 
         async with broker.consume_permits(lane, 2, held.permit), broker.consume_permits(lane, 1, finished.permit):
-            ids = {(await finished.next_permit()).message.generation_id for _ in range(3)}
+            ids = {(await finished.next_permit()).message for _ in range(3)}
 
             assert held.deliveries.qsize() == 2
             assert len(ids) == 3

@@ -57,6 +57,8 @@ OURS = {
     "gpu_memory_used_bytes": ("gauge", ("gpu",)),
     "gpu_memory_total_bytes": ("gauge", ("gpu",)),
     "gpu_temperature_celsius": ("gauge", ("gpu",)),
+    "ingest_pages": ("counter", ()),
+    "ingest_documents": ("counter", ("outcome",)),
     "queue_depth": ("gauge", LANE),
     "queue_oldest_age_seconds": ("gauge", LANE),
     "waiting_room_size": ("gauge", LANE),

@@ -8,7 +8,7 @@ from shared import forgetting
 from shared.chat import GenerationState, Origin
 from shared.settings import RetentionSettings
 from shared.store import Store
-from shared.store.personal import PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
+from shared.store.personal import DOCUMENTS, PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
 from tests.factories import generation
 
 _DAY_S = 86_400.0
@@ -25,8 +25,11 @@ async def test_every_collection_is_known_to_hold_people_or_not(store: Store) -> 
     used = {name for name in vars(store) if not name.startswith("_")}
     collections = set(await store._database.list_collection_names())
 
-    assert collections <= set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | WITHOUT_PEOPLE
-    assert used - {"personal", "audit", "adapters"} <= set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | WITHOUT_PEOPLE
+    assert collections <= set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | DOCUMENTS | WITHOUT_PEOPLE
+    assert (
+        used - {"personal", "audit", "adapters"}
+        <= set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | DOCUMENTS | WITHOUT_PEOPLE
+    )
 
 
 async def _conversation(store: Store, user_id: str, days: float) -> str:

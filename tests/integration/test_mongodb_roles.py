@@ -19,25 +19,29 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from infra import adapters, keys, users, votes
 from infra.migrations.origin import ORIGIN
 from infra.migrations.run import RECORDS, run
-from shared import forgetting, recovery
+from shared import forgetting, ingest_recovery, recovery
 from shared.broker.memory import MemoryBroker
 from shared.chat import AccountRole
 from shared.comparisons import Choice, Pairing
+from shared.documents import DocumentKind
 from shared.errors import RolloutFailed
 from shared.ids import new_id
 from shared.settings import RetentionSettings, load_settings
 from shared.store import Store, connection
-from shared.store.personal import PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
+from shared.store.personal import DOCUMENTS, PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
 from tests.adapter_folders import BASE, checked, write_adapter
+from tests.documents import pdf_of
 from tests.factories import generation
+from tests.ingest_house import ended, ingest_worker
 from tests.local_analyser import LocalAnalyser
+from tests.multipart import CONTENT_TYPE, Part, multipart
 from tests.web_visitor import PASSWORD, WebVisitor, web_settings
 from tests.worker_house import NODE, House, Node
 from web.app import create_app
 
 _ROOT = Path(__file__).parents[2]
 _ROLES: dict[str, dict[str, list[str]]] = json.loads((_ROOT / "infra/mongodb/roles.json").read_text("utf-8"))
-_ALL = set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | WITHOUT_PEOPLE
+_ALL = set(PERSONAL) | PERSONAL_BY_PREFIX | SHARED | DOCUMENTS | WITHOUT_PEOPLE
 _OTHERS = {"ping", "hello", "endSessions", "killCursors", "dropDatabase"}  # need no right, or are the tests' own
 
 
@@ -161,6 +165,7 @@ async def test_web_may_do_what_it_does(used: Used, watched: Store, memory_broker
         assert (await person.post(f"{comparison}/delete")).status_code == 303
         await watched.pairings.close((await watched.pairings.offered())[0].id)
         await person.get("/search?q=hello")
+        await _have_a_document(person, watched)
         link = await watched.shares.add(user.id, conversation.removeprefix("/chat/"), "제목", [])
         assert (await person.client.get(f"/shared/{link}")).status_code == 200
         await person.get("/library/links")
@@ -199,6 +204,18 @@ async def test_web_may_do_what_it_does(used: Used, watched: Store, memory_broker
     assert _not_allowed("web", used) == set()
 
 
+async def _have_a_document(person: WebVisitor, store: Store) -> None:
+    await person.get("/documents")
+    parts: list[Part] = [("csrf_token", person.csrf_token), ("document", "a.txt", b"text")]
+    assert (await person.post_raw("/documents", multipart(parts), CONTENT_TYPE)).status_code == 303
+    await ingest_recovery.sweep(store, MemoryBroker(), timedelta(seconds=1))
+    await person.get("/documents?q=hello")
+    (action,) = re.findall(r'action="(/documents/[^"]+/delete)"', person.page)
+    await person.post(action)
+    await store.documents.finish_removals(10, after_s=0.0)
+    await person.get("/chat")
+
+
 async def _read_by_an_operator(app: object, store: Store, email: str) -> None:
     operator = WebVisitor(app)  # type: ignore[arg-type]  # a Quart
     operator_email = await operator.sign_up()
@@ -231,6 +248,22 @@ async def test_workers_may_do_what_they_do(
 
     assert ("generations", "update") in used.rights
     assert _not_allowed("worker", used) == set()
+
+
+async def test_ingest_workers_may_do_what_they_do(
+    used: Used, store: Store, watched: Store, memory_broker: MemoryBroker
+) -> None:
+    broken, whole = b"%PDF-1.7 broken", pdf_of(["하천의 길이는 42킬로미터이다."])
+    files = [await store.documents.add("u", "이름", DocumentKind.PDF, data, 0.0) for data in (broken, whole)]
+    used.rights.clear()
+    async with ingest_worker(watched, memory_broker):
+        for file in files:
+            await ended(store, file)
+
+    assert ("document_chunks", "insert") in used.rights
+    assert _not_allowed("ingest", used) == set()
+    people = _ALL - {"blobs", "workers", "fairness", "audit", "audit_heads", *DOCUMENTS}
+    assert {action for name in people for action in _ROLES["ingest"][name]} == {"createIndex"}
 
 
 async def test_commands_may_do_what_they_do(used: Used, store: Store, store_url: str, tmp_path: Path) -> None:

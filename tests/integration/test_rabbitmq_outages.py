@@ -51,6 +51,7 @@ class Client:
 
     async def on_permit(self, delivery: Delivery) -> None:
         await delivery.ack()
+        assert isinstance(delivery.message, GenerateReply)
         self.permits.put_nowait(delivery.message.generation_id)
 
     async def on_message(

@@ -11,7 +11,7 @@ import pytest
 from shared.broker.base import Delivery
 from shared.broker.memory import MemoryBroker
 from shared.chat import Generation, GenerationState
-from shared.messages import GenerationChanged, TokensGenerated
+from shared.messages import GenerateReply, GenerationChanged, TokensGenerated
 from shared.recovery import sweep
 from shared.store import Store
 from tests.factories import LANE, generation
@@ -28,6 +28,7 @@ class Permits:
 
     async def __call__(self, delivery: Delivery) -> None:
         await delivery.ack()
+        assert isinstance(delivery.message, GenerateReply)
         self.ids.put_nowait(delivery.message.generation_id)
 
 

@@ -43,6 +43,7 @@ async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
         "votes": _rows(_vote(vote) for vote in await store.votes.of_user(user.id)),
         "comparisons": _comparisons(store, user),
         "pictures": _pictures(store, user),
+        "documents": _documents(store, user),
         "shared_links": _rows(_share(share) for share in await store.shares.of_user(user.id)),
         "api_answers": _api_answers(store, user),
         "api_keys": _rows(_key(key) for key in await store.keys.of_user(user.id)),
@@ -137,6 +138,20 @@ async def _comparisons(store: Store, user: User) -> AsyncIterator[AsyncIterator[
         named = {"left": each.left, "right": each.right} if each.choice else {}
         asked = {"id": each.id, "question": each.question, "answers": [turn.answer for turn in turns]}
         yield _whole(asked | {"asked_at": each.asked_at, "choice": each.choice, "chosen_at": each.chosen_at} | named)
+
+
+async def _documents(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
+    for document in await store.documents.of_user(user.id):
+        if data := await store.blobs.get(document.sha256):  # one at a time; pages and chunks are computed from it
+            yield _whole(
+                {
+                    "id": document.id,
+                    "name": document.name,
+                    "uploaded_at": document.created_at,
+                    "state": str(document.state),
+                    "base64": base64.b64encode(data).decode(),
+                }
+            )
 
 
 async def _usage(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:

@@ -16,8 +16,8 @@ from shared.organising_errors import SearchUnavailable
 from shared.store import Store
 from shared.store.search import Entry
 from shared.telemetry import fields
+from shared.text.analyser import Analyser
 from shared.text.morphemes import Stem
-from web.search.analyser import Analyser
 from web.search.passages import plain
 
 log = logging.getLogger(__name__)

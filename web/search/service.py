@@ -9,7 +9,7 @@ from datetime import datetime
 from shared.chat import Conversation, Generation, User
 from shared.store import Store
 from shared.store.search import Entry
-from web.search.analyser import Analyser
+from shared.text.analyser import Analyser
 from web.search.indexing import Indexing
 from web.search.passages import Piece, passage, plain
 from web.search.query import Query, query_of, words_of

@@ -14,12 +14,12 @@ from shared.broker.memory import MemoryBroker
 from shared.chat import AccountRole, GenerationState
 from shared.organising_errors import SearchUnavailable
 from shared.store import Store
+from shared.text.analyser import Analyser
 from shared.text.morphemes import Stem
 from tests.factories import generation
 from tests.local_analyser import LocalAnalyser
 from tests.web_visitor import WebVisitor, web_settings
 from web.app import create_app
-from web.search.analyser import Analyser
 from web.search.indexing import Indexing
 from web.search.service import PER_PAGE
 
@@ -145,7 +145,7 @@ async def test_an_analyser_that_is_away_is_said_and_leaves_nothing_out(
 async def test_the_analysers_process_begins_again_after_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     analyser = Analyser()
     with monkeypatch.context() as changed:
-        changed.setattr("web.search.analyser.MODULE", "no.such.module")
+        changed.setattr("shared.text.analyser.MODULE", "no.such.module")
         with pytest.raises(SearchUnavailable):
             await analyser.stems(["바다"])
     ((sea,),) = await analyser.stems(["바다를"])

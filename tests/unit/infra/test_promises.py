@@ -125,13 +125,13 @@ def test_torch_is_in_the_workers_image_only() -> None:
     assert "torch.txt" not in web
     assert "torch.txt" in worker
     targets = {name: service["build"]["target"] for name, service in services.items() if "build" in service}
-    assert {name for name, target in targets.items() if target == "web"} == {"web", "commands"}
+    assert {name for name, target in targets.items() if target == "web"} == {"web", "ingest", "commands"}
 
 
 def test_containers_have_no_rights_they_do_not_need() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 
-    for name in ("web", "worker", "worker-gpu", "worker-upstream", "commands", "prometheus", "grafana"):
+    for name in ("web", "worker", "worker-gpu", "worker-upstream", "ingest", "commands", "prometheus", "grafana"):
         assert services[name]["cap_drop"] == ["ALL"]
         assert services[name]["security_opt"] == ["no-new-privileges:true"]
 

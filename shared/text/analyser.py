@@ -1,4 +1,4 @@
-"""Texts to stems, in a process beside this node that begins with the first of them and ends with the node."""
+"""Texts to stems, in a process beside this one that begins with the first of them and ends with the node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.text.morphemes import Stem
 
 log = logging.getLogger(__name__)
 
-MODULE = "web.search.analysing_process"
+MODULE = "shared.text.analysing_process"
 MOST_CHARACTERS = 20_000  # of one text that are looked at; they take a fifth of a second
 
 _WITHIN_S = 30.0  # the first text waits for the dictionary, on a busy machine 10 s

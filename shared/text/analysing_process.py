@@ -1,4 +1,4 @@
-"""Takes texts apart, one list after another: `python -m web.search.analysing_process`, started by analyser.py.
+"""Takes texts apart, one list after another: `python -m shared.text.analysing_process`, started by analyser.py.
 
 A process of its own, because Kiwi holds the interpreter's lock for as long as it loads and works. Lines of JSON on
 stdin and stdout: a list of texts; for each of them a list of stems, as [text, start, end].

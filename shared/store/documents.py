@@ -1,0 +1,242 @@
+"""Documents of people, and who reads them: one document an upload; its pages and chunks are document_contents.py.
+
+Every call of a person takes the owner's id: a foreign document and an unknown one look the same. Every write of a
+worker is fenced by (document, attempt).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import ReturnDocument
+
+from shared.documents import Document, DocumentKind, DocumentState
+from shared.errors import NunmalError
+from shared.ids import new_id
+from shared.store import connection
+from shared.store.blobs import Blobs
+from shared.store.connection import Collection, translated
+from shared.store.document_contents import DocumentContents
+from shared.store.times import moment, now
+
+_LATE_WRITES_S = 20 * 60.0  # a worker that was frozen may write a page so long after its document was removed
+_MOST_READ = 1000
+_SHOWN = {"$in": [str(state) for state in DocumentState if state is not DocumentState.REMOVED]}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSpace:
+    """What one person has uploaded."""
+
+    count: int
+    size_bytes: int
+
+
+class Documents:
+    def __init__(self, collection: Collection, pages: Collection, chunks: Collection, blobs: Blobs) -> None:
+        self._documents = collection
+        self._blobs = blobs
+        self.contents = DocumentContents(pages, chunks, blobs)
+
+    @translated
+    async def ensure_indexes(self) -> None:
+        for field in ("user_id", "sha256", "state"):
+            await self._documents.create_index(field)
+        await self.contents.ensure_indexes()
+
+    # What people do.
+
+    @translated
+    async def add(self, user_id: str, name: str, kind: DocumentKind, data: bytes, tag: float) -> Document:
+        """Keep a file until a worker reads it. `tag`: its start tag in the lane (shared/store/fairness.py)."""
+        document: dict[str, Any] = {
+            "_id": new_id(),
+            "user_id": user_id,
+            "name": name,
+            "kind": str(kind),
+            "sha256": await self._blobs.put(data),
+            "size_bytes": len(data),
+            "state": str(DocumentState.WAITING),
+            "tag": tag,
+            "attempt": 0,
+            "stalled": 0,
+            "worker_id": None,
+            "page_count": 0,
+            "pages_done": 0,
+            "error_code": None,
+            "error_facts": {},
+            "index_digest": None,
+            "created_at": now(),
+            "permit_at": now(),
+            "begun_at": None,
+            "begun_with": 0,
+        }
+        await self._documents.insert_one(document)
+        return _document(document)
+
+    @translated
+    async def get(self, document_id: str, user_id: str) -> Document | None:
+        found = await self._documents.find_one({"_id": document_id, "user_id": user_id, "state": _SHOWN})
+        return _document(found) if found else None
+
+    @translated
+    async def of_user(self, user_id: str) -> list[Document]:
+        """The last uploaded first."""
+        cursor = self._documents.find({"user_id": user_id, "state": _SHOWN}).limit(_MOST_READ)
+        return sorted([_document(row) async for row in cursor], key=lambda document: document.id, reverse=True)
+
+    @translated
+    async def with_file(self, user_id: str, sha256: str) -> Document | None:
+        """This person's document of the same bytes, unless it could not be read."""
+        query = {"user_id": user_id, "sha256": sha256, "state": _SHOWN}
+        cursor = self._documents.find(query).limit(_MOST_READ)
+        found = [_document(row) async for row in cursor]
+        return next((document for document in found if document.state is not DocumentState.FAILED), None)
+
+    @translated
+    async def space(self, user_id: str, limit: int) -> DocumentSpace:
+        """Counted up to `limit` documents."""
+        query = {"user_id": user_id, "state": _SHOWN}
+        sizes = [row["size_bytes"] async for row in self._documents.find(query, {"size_bytes": 1}).limit(limit)]
+        return DocumentSpace(len(sizes), sum(sizes))
+
+    # What workers do.
+
+    @translated
+    async def claim(self, worker_id: str) -> Document | None:
+        """The waiting document whose turn it is, or None. Counts the attempt; what stalled goes after the others."""
+        found = await self._documents.find_one_and_update(
+            {"state": str(DocumentState.WAITING)},
+            {
+                "$set": {"state": str(DocumentState.READING), "worker_id": worker_id, "begun_at": now()},
+                "$inc": {"attempt": 1, "stalled": 1},
+            },
+            sort=[("stalled", 1), ("tag", 1), ("_id", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+        if not found:
+            return None
+        begun: dict[str, Any] = {"begun_with": found["pages_done"]}
+        await self._documents.update_one(_owned(found["_id"], found["attempt"]), {"$set": begun})
+        return _document(found | begun)
+
+    @translated
+    async def counted(self, document_id: str, attempt: int, page_count: int) -> bool:
+        """How many pages there are. False if another attempt owns the document now, or nobody; those below too."""
+        return await self._change(document_id, attempt, {"page_count": page_count})
+
+    @translated
+    async def page_done(self, document_id: str, attempt: int, number: int) -> bool:
+        """All that was made of this page and those before it is kept."""
+        return await self._change(document_id, attempt, {"pages_done": number, "stalled": 0})
+
+    @translated
+    async def give_back(self, document_id: str, attempt: int) -> bool:
+        """For another worker: this one ends, or is lost."""
+        return await self._change(document_id, attempt, {"state": str(DocumentState.WAITING), "worker_id": None})
+
+    @translated
+    async def finish(self, document_id: str, attempt: int, index_digest: str) -> bool:
+        changes = {"state": str(DocumentState.READY), "worker_id": None, "index_digest": index_digest}
+        return await self._change(document_id, attempt, changes)
+
+    @translated
+    async def fail(self, document_id: str, attempt: int, error: NunmalError) -> bool:
+        changes = {"state": str(DocumentState.FAILED), "worker_id": None}
+        return await self._change(
+            document_id, attempt, changes | {"error_code": error.code, "error_facts": error.facts}
+        )
+
+    async def _change(self, document_id: str, attempt: int, changes: dict[str, Any]) -> bool:
+        return bool((await self._documents.update_one(_owned(document_id, attempt), {"$set": changes})).matched_count)
+
+    # What recovery does.
+
+    @translated
+    async def being_read(self) -> list[Document]:
+        cursor = self._documents.find({"state": str(DocumentState.READING)}).limit(_MOST_READ)
+        return [_document(row) async for row in cursor]
+
+    @translated
+    async def waiting(self, without_permit_s: float) -> list[str]:
+        """Ids of those whose last permit was sent longer ago, whose turn is first first."""
+        query = {"state": str(DocumentState.WAITING), "permit_at": {"$lt": now() - without_permit_s}}
+        cursor = self._documents.find(query, {"_id": 1}).sort("tag", 1).limit(_MOST_READ)
+        return [row["_id"] async for row in cursor]
+
+    @translated
+    async def permit_sent(self, document_id: str) -> None:
+        await self._documents.update_one({"_id": document_id}, {"$set": {"permit_at": now()}})
+
+    # What goes.
+
+    @translated
+    async def remove(self, document_id: str, user_id: str) -> bool:
+        """Name, file, pages, chunks; False if there is no such document. A worker that reads it stops at its page."""
+        gone = {"state": str(DocumentState.REMOVED), "removed_at": now(), "name": "", "index_digest": None}
+        query = {"_id": document_id, "user_id": user_id, "state": _SHOWN}
+        if not (await self._documents.update_one(query, {"$set": gone})).matched_count:
+            return False
+        await self._empty([document_id])
+        return True
+
+    @translated
+    async def finish_removals(self, limit: int, after_s: float = _LATE_WRITES_S) -> int:
+        """Again, what was removed, and at last its mark; how many marks. Run it now and then, as often as you like."""
+        query = {"state": str(DocumentState.REMOVED)}
+        rows = [row async for row in self._documents.find(query, {"removed_at": 1}).limit(limit)]
+        await self._empty([row["_id"] for row in rows])
+        overdue = [row["_id"] for row in rows if row["removed_at"] <= now() - after_s]
+        return (await self._documents.delete_many({"_id": {"$in": overdue}})).deleted_count if overdue else 0
+
+    @translated
+    async def remove_user(self, user_id: str) -> None:
+        """All of them. What a worker writes afterwards goes when this is called again."""
+        rows = [row["_id"] async for row in self._documents.find({"user_id": user_id}, {"_id": 1})]
+        await self._empty(rows)
+        await self._documents.delete_many({"_id": {"$in": rows}})
+        await self.contents.remove_user(user_id)
+
+    async def _empty(self, document_ids: Sequence[str]) -> None:
+        """Whoever dies in between: what is left is found again by `finish_removals`, blobs by their own sweep."""
+        for document_id in document_ids:
+            found = await self._documents.find_one({"_id": document_id}, {"sha256": 1})
+            file = found.get("sha256") if found else None
+            if file:
+                await self._blobs.leftovers.keep({"_id": file})
+                await self._documents.update_one({"_id": document_id}, {"$set": {"sha256": None}})
+            await self.contents.remove([document_id])
+            if file:
+                await self._blobs.leftovers.suspect([file])
+                await self._blobs.leftovers.collect(1, [file])
+
+
+def _owned(document_id: str, attempt: int) -> dict[str, Any]:
+    return {"_id": document_id, "attempt": attempt, "state": str(DocumentState.READING)}
+
+
+def _document(row: connection.Document) -> Document:
+    begun_at = row["begun_at"]
+    return Document(
+        id=row["_id"],
+        user_id=row["user_id"],
+        name=row["name"],
+        kind=DocumentKind(row["kind"]),
+        sha256=row["sha256"],
+        size_bytes=row["size_bytes"],
+        state=DocumentState(row["state"]),
+        tag=row["tag"],
+        attempt=row["attempt"],
+        stalled=row["stalled"],
+        worker_id=row["worker_id"],
+        page_count=row["page_count"],
+        pages_done=row["pages_done"],
+        error_code=row["error_code"],
+        error_facts=row["error_facts"],
+        index_digest=row["index_digest"],
+        created_at=moment(row["created_at"]),
+        begun_at=None if begun_at is None else moment(begun_at),
+        begun_with=row["begun_with"],
+    )

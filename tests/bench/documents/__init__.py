@@ -1,0 +1,1 @@
+"""Documents that are asked, measured: `make bench-documents`."""

@@ -1,0 +1,58 @@
+"""`make bench-documents`: what is found in documents, on which page, and how fast they are read. Writes
+build/bench/documents.json, raw samples with it.
+
+    python -m tests.bench.documents [--quick] [--documents 50] [--questions 12]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from shared.settings import load_settings
+from tests.bench.circumstances import circumstances
+from tests.bench.documents.citations import cited
+from tests.bench.documents.korquad import korquad
+from tests.bench.documents.retrieval import answered, found, halves, prepared
+from tests.bench.processes import Cores
+
+OUT = Path("build/bench/documents.json")
+SEED = 7
+_QUICK = 300  # questions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.documents")
+    parser.add_argument("--quick", action="store_true", help="a few questions: does it run?")
+    parser.add_argument("--documents", type=int, default=50, help="generated PDFs of 20 pages")
+    parser.add_argument("--questions", type=int, default=12, help="for each of them")
+    options = parser.parse_args()
+    passages, questions = korquad(load_settings().data_dir)
+    if options.quick:
+        questions = questions[:_QUICK]
+    data = prepared(passages, questions)
+    tuned, reported = halves(len(questions), SEED)
+    result = circumstances("tests.bench.documents", Cores.of_machine()) | {
+        "seed": SEED,
+        "korquad": {"tuned_on": found(data, tuned), "reported": found(data, reported)},
+        "answers": {"tuned_on": answered(data, tuned, SEED), "reported": answered(data, reported, SEED)},
+        "citations": asyncio.run(cited(passages, questions, options.documents, options.questions)),
+    }
+    result |= {
+        "korquad_hit1": result["korquad"]["reported"]["hit1"],
+        "korquad_hit5": result["korquad"]["reported"]["hit5"],
+        "false_answer_rate": result["answers"]["reported"]["false_answer_rate"],
+        "citation_page": result["citations"]["citation_page"],
+        "ingest_pages_per_s": result["citations"]["ingest_pages_per_s"],
+    }
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    shown = ("korquad_hit1", "korquad_hit5", "false_answer_rate", "citation_page", "ingest_pages_per_s")
+    sys.stdout.write("".join(f"{name}: {result[name]:.4f}\n" for name in shown))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""How often the right passage is found, and how often an answer is given where there is none."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.text.morphemes import stems
+from shared.text.passages import EMBEDDER
+from shared.text.retrieval import ANSWERS_FROM, PassageIndex, Question
+from tests.bench.documents.korquad import Question as Asked
+from tests.bench.figures import percentile
+
+_GROUP = 20  # passages of one person's documents, where nothing should be answered about others'
+_PER_GROUP = 30  # questions
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Passages and questions with their stems, taken once."""
+
+    passages: Sequence[str]
+    passage_stems: Sequence[Sequence[str]]
+    asked: Sequence[Asked]
+    questions: Sequence[Question]
+
+
+def prepared(passages: Sequence[str], asked: Sequence[Asked]) -> Prepared:
+    """Takes minutes for KorQuAD."""
+    vectors = EMBEDDER.embed([each.text for each in asked])
+    questions = [
+        Question(each.text, [stem.text for stem in stems(each.text)], vector)
+        for each, vector in zip(asked, vectors, strict=True)
+    ]
+    return Prepared(passages, [[stem.text for stem in stems(passage)] for passage in passages], asked, questions)
+
+
+def halves(count: int, seed: int) -> tuple[list[int], list[int]]:
+    """Of the questions: those that weights were tuned on, and those that are reported."""
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    return order[: count // 2], order[count // 2 :]
+
+
+def found(data: Prepared, which: Sequence[int]) -> dict[str, Any]:
+    """Hits of these questions among all passages. Equal scores count by their order, as people see them."""
+    index = PassageIndex(data.passages, data.passage_stems, EMBEDDER.embed(list(data.passages)))
+    places, times = [], []
+    for number in which:
+        begun = time.perf_counter()
+        hits = index.search(data.questions[number], 5)
+        times.append(time.perf_counter() - begun)
+        right = data.asked[number].passage
+        places.append(next((at for at, hit in enumerate(hits) if hit.place == right), -1))
+    return {
+        "questions": len(places),
+        "hit1": sum(place == 0 for place in places) / len(places),
+        "hit5": sum(place >= 0 for place in places) / len(places),
+        "retrieval_ms_p95": 1000 * percentile(times, 95),
+        "places": places,
+    }
+
+
+def answered(data: Prepared, which: Sequence[int], seed: int) -> dict[str, Any]:
+    """Groups of 20 neighbouring passages, each asked about itself and about another one."""
+    chance = random.Random(seed)
+    of_passage: dict[int, list[int]] = {}
+    for number in which:
+        of_passage.setdefault(data.asked[number].passage, []).append(number)
+    groups = [range(at, at + _GROUP) for at in range(0, len(data.passages) - _GROUP + 1, _GROUP)]
+    refused: list[float] = []
+    wrong: list[float] = []
+    for at, group in enumerate(groups):
+        texts = [data.passages[number] for number in group]
+        index = PassageIndex(texts, [data.passage_stems[number] for number in group], EMBEDDER.embed(texts))
+        other = groups[(at + len(groups) // 2) % len(groups)]
+        for asked_of, kept in ((group, refused), (other, wrong)):
+            pool = [number for passage in asked_of for number in of_passage.get(passage, ())]
+            for number in chance.sample(pool, min(_PER_GROUP, len(pool))):
+                hits = index.search(data.questions[number], 5)
+                kept.append(max(hit.coverage for hit in hits))
+    return {
+        "threshold": ANSWERS_FROM,
+        "questions_of_others": len(wrong),
+        "false_answer_rate": sum(coverage >= ANSWERS_FROM for coverage in wrong) / len(wrong),
+        "questions_of_its_own": len(refused),
+        "false_refusal_rate": sum(coverage < ANSWERS_FROM for coverage in refused) / len(refused),
+        "coverage_of_others": wrong,
+        "coverage_of_its_own": refused,
+    }

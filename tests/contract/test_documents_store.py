@@ -1,0 +1,156 @@
+"""Documents in the store: claims, fences, removal without a trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.document_errors import DocumentEncrypted
+from shared.documents import Document, DocumentKind, DocumentState, Page, Passage, WordBox
+from shared.store import Store
+
+_FILE = b"a file"
+
+
+async def _add(store: Store, user_id: str = "u", data: bytes = _FILE, tag: float = 0.0) -> Document:
+    return await store.documents.add(user_id, "이름.txt", DocumentKind.TEXT, data, tag)
+
+
+async def _with_page(store: Store, document: Document) -> tuple[Page, Passage]:
+    picture = await store.blobs.put(b"picture of " + document.id.encode())
+    page = Page(1, "눈이 온다", (WordBox(0, 2, 0.1, 0.2, 0.3, 0.25),), picture, 1000, 1400)
+    passage = Passage(document.id, 1, 0, 5, ("눈", "오다/"), b"\x00\x01")
+    await store.documents.contents.put_page(document.id, document.user_id, page, [passage])
+    return page, passage
+
+
+async def _everything(store: Store) -> str:
+    database = store._database
+    rows: list[Any] = []
+    for name in ("documents", "document_pages", "document_chunks", "blobs"):
+        rows += [row async for row in database[name].find({})]
+    return repr(rows)
+
+
+async def test_the_first_in_line_is_claimed_once(store: Store) -> None:
+    later, first = await _add(store, tag=2.0), await _add(store, "other", b"b", tag=1.0)
+
+    claimed = [await store.documents.claim("w") for _ in range(3)]
+
+    assert [each.id if each else None for each in claimed] == [first.id, later.id, None]
+    assert claimed[0] is not None
+    assert (claimed[0].attempt, claimed[0].worker_id, claimed[0].state) == (1, "w", DocumentState.READING)
+
+
+async def test_pages_and_chunks_come_back_as_they_were(store: Store) -> None:
+    document = await _add(store)
+    page, passage = await _with_page(store, document)
+
+    assert await store.documents.contents.page(document.id, "u", 1) == page
+    assert await store.documents.contents.page(document.id, "other", 1) is None
+    assert await store.documents.contents.passages("u", [document.id]) == [passage]
+    assert await store.documents.contents.passages("other", [document.id]) == []
+
+
+async def test_a_page_that_is_written_again_changes_no_digest(store: Store) -> None:
+    document = await _add(store)
+    await _with_page(store, document)
+    before = await store.documents.contents.digest(document.id)
+    await _with_page(store, document)
+    assert await store.documents.contents.digest(document.id) == before
+
+    await store.documents.contents.put_page(document.id, "u", Page(2, "더"), [])
+    assert await store.documents.contents.digest(document.id) != before
+
+
+async def test_only_the_current_attempt_writes(store: Store) -> None:
+    document = await _add(store)
+    first = await store.documents.claim("w1")
+    assert first is not None and await store.documents.page_done(document.id, first.attempt, 1)
+    assert await store.documents.give_back(document.id, first.attempt)
+    second = await store.documents.claim("w2")
+
+    assert second is not None
+    assert (second.attempt, second.pages_done, second.begun_with) == (2, 1, 1)
+    assert not await store.documents.page_done(document.id, first.attempt, 2)
+    assert not await store.documents.finish(document.id, first.attempt, "x")
+    assert not await store.documents.fail(document.id, first.attempt, DocumentEncrypted())
+    assert await store.documents.finish(document.id, second.attempt, "digest")
+    found = await store.documents.get(document.id, "u")
+    assert found is not None and (found.state, found.index_digest) == (DocumentState.READY, "digest")
+
+
+async def test_attempts_without_a_page_are_counted_and_go_after_others(store: Store) -> None:
+    stuck = await _add(store, tag=1.0)
+    for _ in range(2):
+        claimed = await store.documents.claim("w")
+        assert claimed is not None and await store.documents.give_back(stuck.id, claimed.attempt)
+    fresh = await _add(store, data=b"fresh", tag=5.0)
+
+    first, second = await store.documents.claim("w"), await store.documents.claim("w")
+
+    assert first is not None and second is not None
+    assert (first.id, second.id, second.stalled) == (fresh.id, stuck.id, 3)
+
+
+async def test_the_same_file_is_found_unless_it_could_not_be_read(store: Store) -> None:
+    document = await _add(store)
+    found = await store.documents.with_file("u", document.sha256)
+    assert found is not None and found.id == document.id
+    assert await store.documents.with_file("other", document.sha256) is None
+
+    claimed = await store.documents.claim("w")
+    assert claimed is not None
+    await store.documents.fail(document.id, claimed.attempt, DocumentEncrypted())
+    assert await store.documents.with_file("u", document.sha256) is None
+
+
+async def test_nothing_is_left_of_a_removed_document(store: Store) -> None:
+    document = await _add(store)
+    await _with_page(store, document)
+    assert not await store.documents.remove(document.id, "other")
+    assert await store.documents.remove(document.id, "u")
+
+    assert await store.documents.of_user("u") == []
+    assert "이름" not in await _everything(store)
+    assert (await store.documents.space("u", 10)).count == 0
+    await store.documents.finish_removals(10, after_s=0.0)
+    assert await _everything(store) == "[]"
+
+
+async def test_what_a_late_worker_writes_goes_too(store: Store) -> None:
+    document = await _add(store)
+    claimed = await store.documents.claim("w")
+    await store.documents.remove(document.id, "u")
+    await _with_page(store, document)
+    assert claimed is not None and not await store.documents.page_done(document.id, claimed.attempt, 1)
+
+    await store.documents.finish_removals(10, after_s=3600.0)
+    rows = await _everything(store)
+    assert document.id in rows and "눈" not in rows, "only the mark stays until no worker can write any more"
+    await store.documents.finish_removals(10, after_s=0.0)
+    assert await _everything(store) == "[]"
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_file_that_two_people_have_stays_until_both_let_it_go(store: Store, again: bool) -> None:
+    mine, theirs = await _add(store, "u"), await _add(store, "other")
+    assert mine.sha256 == theirs.sha256
+    await store.documents.remove(mine.id, "u")
+    if again:
+        await store.documents.finish_removals(10, after_s=0.0)
+
+    assert await store.blobs.get(theirs.sha256) == _FILE
+    await store.documents.remove_user("other")
+    assert await store.blobs.get(theirs.sha256) is None
+
+
+async def test_an_account_takes_all_of_its_documents_along(store: Store) -> None:
+    for data in (b"a", b"b"):
+        await _with_page(store, await _add(store, "u", data))
+    kept = await _add(store, "other", b"c")
+    await store.personal.remove("u")
+
+    assert [row["_id"] async for row in store._database["documents"].find({})] == [kept.id]
+    assert [row async for row in store._database["document_pages"].find({})] == []

@@ -1,0 +1,60 @@
+"""An ingest worker in a test's own process, or `python -m tests.ingest_house STORE_URL DATABASE`: one to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+
+from shared.broker.base import Broker
+from shared.broker.memory import MemoryBroker
+from shared.documents import Document, DocumentState
+from shared.entrypoint import announce_ready
+from shared.settings import load_settings
+from shared.store import Store
+from tests.local_analyser import LocalAnalyser
+from tests.waiting import until
+from workers.ingest.serve import serve_ingest
+
+_PATIENCE_S = 110.0
+
+
+@contextlib.asynccontextmanager
+async def ingest_worker(
+    store: Store, broker: Broker, *, stale_after_s: float = 60.0, **ingest: float
+) -> AsyncIterator[None]:
+    """Reads what comes while inside. `stale_after_s`: long, because the analyser beside it holds up its heartbeat."""
+    stop, ready = asyncio.Event(), asyncio.Event()
+    settings = load_settings({}, ingest=ingest, worker={"heartbeat_s": 0.2, "stale_after_s": stale_after_s})
+    serving = serve_ingest(settings, broker, store, ready=ready, stop=stop, analyser=LocalAnalyser())
+    task = asyncio.create_task(serving)
+    await ready.wait()
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def ended(store: Store, document: Document) -> Document:
+    """Once it is ready or has failed."""
+
+    async def look() -> Document | None:
+        found = await store.documents.get(document.id, document.user_id)
+        return found if found and found.state in (DocumentState.READY, DocumentState.FAILED) else None
+
+    found = await until(look, _PATIENCE_S)
+    assert found is not None, "it was not read in time"
+    return found
+
+
+async def _main(store_url: str, database: str) -> None:
+    """Permits of another process never come here: recovery finds what waits."""
+    async with Store(store_url, database) as store, MemoryBroker() as broker, ingest_worker(store, broker):
+        announce_ready("Nunmal ingest")
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(*sys.argv[1:]))

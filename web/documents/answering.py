@@ -1,0 +1,176 @@
+"""Questions about one's documents: the sentences that answer best, word for word, each with its page. No HTTP here.
+
+No model writes anything. What is found rests on shared/text/retrieval.py; indexes of the last askers stay in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.document_errors import DocumentQuestionInvalid
+from shared.documents import MOST_QUESTION_CHARACTERS, Document, DocumentState, Passage
+from shared.store import Store
+from shared.text.analyser import Analyser
+from shared.text.passages import EMBEDDER
+from shared.text.retrieval import ANSWERS_FROM, Hit, PassageIndex, Question
+from shared.text.sentences import Span, sentences
+from web.forms import tidy
+
+MOST_CITATIONS = 3
+
+_LOOKED_AT = 5  # passages
+_WORTH_SHOWING = 0.6  # of what the best citation is worth
+_LONGEST_RUN = 3  # sentences
+_PRICE_OF_A_SENTENCE = 0.02  # of the question's weight
+_MOST_CACHED = 20_000  # passages of all indexes in memory; 9 KB each
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """`quote` is `text[start:end]` of the page; `before` and `after` are its neighbours in the passage."""
+
+    document_id: str
+    name: str
+    page: int
+    start: int
+    end: int
+    before: str
+    quote: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Without citations: nothing in the documents answers (`documents`: how many were looked at)."""
+
+    question: str
+    citations: tuple[Citation, ...]
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """One person's passages as they are found."""
+
+    passages: Sequence[Passage]
+    texts: dict[tuple[str, int], str]
+    index: PassageIndex
+
+    def text(self, passage: Passage) -> str:
+        return self.texts[passage.document_id, passage.page]
+
+
+class Answering:
+    def __init__(self, store: Store, analyser: Analyser) -> None:
+        self._store = store
+        self._analyser = analyser
+        self._shelves: OrderedDict[tuple[str, ...], _Shelf] = OrderedDict()
+
+    async def answer(self, user_id: str, text: str) -> Answer:
+        """From all of this person's documents that are ready.
+
+        Raises DocumentQuestionInvalid, MessageInvalid, SearchUnavailable, StoreUnavailable.
+        """
+        text = tidy(text, MOST_QUESTION_CHARACTERS).strip()
+        if not text or len(text) > MOST_QUESTION_CHARACTERS:
+            raise DocumentQuestionInvalid(limit=MOST_QUESTION_CHARACTERS)
+        ready = [each for each in await self._store.documents.of_user(user_id) if each.state is DocumentState.READY]
+        if not ready:
+            return Answer(text, (), 0)
+        shelf = await self._shelf(user_id, ready)
+        (stems,) = await self._analyser.stems([text])
+        question = Question(text, [stem.text for stem in stems], EMBEDDER.embed([text])[0])
+        hits = await asyncio.to_thread(shelf.index.search, question, _LOOKED_AT)
+        if not answers(hits):
+            return Answer(text, (), len(ready))
+        names = {document.id: document.name for document in ready}
+        return Answer(text, await self._citations(shelf, hits, question, names), len(ready))
+
+    def forget(self, user_id: str) -> None:
+        """What is in memory of this person's documents: one of them was removed, or there is a newer index."""
+        for key in [key for key in self._shelves if key[0] == user_id]:
+            del self._shelves[key]
+
+    async def _citations(
+        self, shelf: _Shelf, hits: Sequence[Hit], question: Question, names: dict[str, str]
+    ) -> tuple[Citation, ...]:
+        """The best sentences of each passage, as long as they tell something beside the best of all."""
+        found: list[tuple[float, Citation]] = []
+        for hit in hits:
+            passage = shelf.passages[hit.place]
+            whole = shelf.text(passage)
+            spans = sentences(whole[passage.start : passage.end])
+            spans = [Span(passage.start + start, passage.start + end) for start, end in spans]
+            stems = await self._analyser.stems([whole[start:end] for start, end in spans])
+            said = [frozenset(stem.text for stem in sentence) for sentence in stems]
+            worth, quoted = _best_run(said, lambda run: shelf.index.coverage(question.stems, run))
+            found.append((worth * hit.score, _citation(passage, names, whole, spans, quoted)))
+        found.sort(key=lambda each: -each[0])
+        least = _WORTH_SHOWING * found[0][0]
+        return tuple(citation for score, citation in found[:MOST_CITATIONS] if score >= least)
+
+    async def _shelf(self, user_id: str, documents: Sequence[Document]) -> _Shelf:
+        """Documents do not change once they are ready, so their ids say what is in it."""
+        ids = sorted(document.id for document in documents)
+        key = (user_id, *ids)
+        if key in self._shelves:
+            self._shelves.move_to_end(key)
+            return self._shelves[key]
+        contents = self._store.documents.contents
+        passages, texts = await asyncio.gather(contents.passages(user_id, ids), contents.texts(user_id, ids))
+        whole = [passage for passage in passages if (passage.document_id, passage.page) in texts]
+        shelf = await asyncio.to_thread(_shelved, whole, texts)
+        self.forget(user_id)
+        self._shelves[key] = shelf
+        while len(self._shelves) > 1 and sum(len(each.passages) for each in self._shelves.values()) > _MOST_CACHED:
+            self._shelves.popitem(last=False)
+        return shelf
+
+
+def answers(hits: Sequence[Hit]) -> bool:
+    """Whether the best passages say anything about what was asked."""
+    return max((hit.coverage for hit in hits), default=0.0) >= ANSWERS_FROM
+
+
+def _shelved(passages: Sequence[Passage], texts: dict[tuple[str, int], str]) -> _Shelf:
+    cut = [texts[each.document_id, each.page][each.start : each.end] for each in passages]
+    vectors = [np.frombuffer(each.vector, np.float16) for each in passages]
+    index = PassageIndex(cut, [each.stems for each in passages], np.stack(vectors) if vectors else np.zeros((0, 1)))
+    return _Shelf(passages, texts, index)
+
+
+def _best_run(sentences: Sequence[frozenset[str]], coverage: Callable[[frozenset[str]], float]) -> tuple[float, range]:
+    """Neighbours that together cover most of the question: "입장료는?" is often asked of a thing that the sentence
+    before names. A longer run has to be worth it."""
+    runs = [
+        range(start, end)
+        for start in range(len(sentences))
+        for end in range(start + 1, min(start + _LONGEST_RUN, len(sentences)) + 1)
+    ]
+    worth = [
+        coverage(frozenset[str]().union(*(sentences[at] for at in run))) - _PRICE_OF_A_SENTENCE * len(run)
+        for run in runs
+    ]
+    best = int(np.argmax(worth))
+    return worth[best], runs[best]
+
+
+def _citation(passage: Passage, names: dict[str, str], text: str, spans: Sequence[Span], quoted: range) -> Citation:
+    start, end = spans[quoted.start].start, spans[quoted.stop - 1].end
+    quote = text[start:end].rstrip()
+    before, after = spans[max(0, quoted.start - 1) : quoted.start], spans[quoted.stop : quoted.stop + 1]
+    return Citation(
+        passage.document_id,
+        names[passage.document_id],
+        passage.page,
+        start,
+        start + len(quote),
+        "".join(text[span.start : span.end] for span in before).strip(),
+        quote,
+        "".join(text[span.start : span.end] for span in after).strip(),
+    )

@@ -1,0 +1,136 @@
+"""The pages under /documents: upload, look, ask, remove."""
+
+from __future__ import annotations
+
+import contextlib
+from urllib.parse import quote
+
+from quart import Blueprint, Response, redirect, render_template, request
+from quart.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from shared.document_errors import DocumentEmpty, DocumentTooLarge, TooManyDocuments
+from shared.documents import MOST_QUESTION_CHARACTERS
+from shared.errors import InputError, NotFound, NunmalError
+from shared.organising_errors import SearchUnavailable
+from web.bodies import LargeBodies
+from web.documents.answering import Answer, Answering
+from web.documents.service import DocumentService
+from web.documents.views import boxes_of, document_views
+from web.errors import page_after
+from web.forms import query_value
+from web.visitor import Visitors
+
+PATH = "/documents"
+MOST_AT_ONCE = 4  # files of one form
+
+_FOR_EVER = "private, max-age=31536000, immutable"
+
+
+def documents_blueprint(
+    documents: DocumentService, answering: Answering, visitors: Visitors, large_bodies: LargeBodies
+) -> Blueprint:
+    blueprint = Blueprint("documents", __name__, url_prefix=PATH)
+
+    async def shelf(
+        *, answer: Answer | None = None, asked: str = "", error: NunmalError | None = None, at: str = "upload"
+    ) -> Response:
+        """`at`: which form was refused."""
+        user, words = visitors.require_user(), visitors.current().words
+        body = await render_template(
+            "documents.html",
+            documents=document_views(await documents.all(user.id), words),
+            answer=answer,
+            asked=asked,
+            most_mib=documents.most_mib,
+            most_at_once=MOST_AT_ONCE,
+            most_question_characters=MOST_QUESTION_CHARACTERS,
+            error=words.explain(error) if error else "",
+            error_at=at,
+        )
+        return page_after(body, error)
+
+    @blueprint.get("")
+    async def ask() -> ResponseReturnValue:
+        """All of one's documents, and what they say about `q`."""
+        user, asked = visitors.require_user(), query_value(request, "q")
+        if not asked:
+            return await shelf()
+        try:
+            return await shelf(answer=await answering.answer(user.id, asked), asked=asked)
+        except (InputError, SearchUnavailable) as error:
+            return await shelf(asked=asked[:MOST_QUESTION_CHARACTERS], error=error, at="ask")
+
+    @blueprint.get("/live")
+    async def live() -> ResponseReturnValue:
+        """The list alone, for a page that is open."""
+        user, words = visitors.require_user(), visitors.current().words
+        return await render_template("_documents.html", documents=document_views(await documents.all(user.id), words))
+
+    @blueprint.post("")
+    async def upload() -> ResponseReturnValue:
+        """Those before a file that is refused are kept."""
+        user = visitors.require_user()
+        with large_bodies.reading(request, user.id):
+            try:
+                form = await visitors.checked_form(is_long=True, has_files=True)
+            except RequestEntityTooLarge:
+                return await shelf(error=DocumentTooLarge(limit=documents.most_mib))
+            files = form.named_files("document")
+            try:
+                if not files:
+                    raise DocumentEmpty
+                if len(files) > MOST_AT_ONCE:
+                    raise TooManyDocuments(limit=MOST_AT_ONCE)
+                for file in files:
+                    await documents.upload(user.id, file.name, file.data)
+            except InputError as error:
+                return await shelf(error=error)
+        return redirect(PATH, 303)
+
+    @blueprint.get("/<document_id>/pages/<int:number>")
+    async def page(document_id: str, number: int) -> ResponseReturnValue:
+        """With the passage `from`..`to` of its text marked, if they are given."""
+        document, found = await documents.page(visitors.require_user().id, document_id, number)
+        start, end = _span(query_value(request, "from"), query_value(request, "to"), len(found.text))
+        return await render_template(
+            "document_page.html",
+            document=document,
+            page=found,
+            boxes=boxes_of(found, start, end),
+            pieces=(found.text[:start], found.text[start:end], found.text[end:]),
+            path=f"{PATH}/{document.id}/pages/",
+        )
+
+    @blueprint.get("/<document_id>/pages/<int:number>.jpg")
+    async def picture(document_id: str, number: int) -> ResponseReturnValue:
+        _, found = await documents.page(visitors.require_user().id, document_id, number)
+        response = Response(await documents.blob(found.picture), content_type="image/jpeg")
+        response.headers["Cache-Control"] = _FOR_EVER
+        return response
+
+    @blueprint.get("/<document_id>/file")
+    async def file(document_id: str) -> ResponseReturnValue:
+        """As it was uploaded; never shown in the page, because it may hold scripts."""
+        document = await documents.get(visitors.require_user().id, document_id)
+        response = Response(await documents.blob(document.sha256), content_type="application/octet-stream")
+        response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(document.name, safe='')}"
+        return response
+
+    @blueprint.post("/<document_id>/delete")
+    async def delete(document_id: str) -> ResponseReturnValue:
+        await visitors.checked_form()
+        user = visitors.require_user()
+        with contextlib.suppress(NotFound):  # removed meanwhile, in another tab; a foreign one looks the same
+            await documents.remove(user.id, document_id)
+        answering.forget(user.id)
+        return redirect(PATH, 303)
+
+    return blueprint
+
+
+def _span(start: str, end: str, length: int) -> tuple[int, int]:
+    """Nothing, unless both are places of the text."""
+    if not (start.isdecimal() and end.isdecimal() and len(start) < 7 and len(end) < 7):
+        return 0, 0
+    return (int(start), int(end)) if int(start) < int(end) <= length else (0, 0)

@@ -1,0 +1,1 @@
+"""The second kind of job: reading documents. Needs no torch."""

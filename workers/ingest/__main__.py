@@ -1,0 +1,44 @@
+"""`nunmal ingest`: one worker that reads documents. Needs NUNMAL_BROKER_URL and NUNMAL_STORE_URL."""
+
+from __future__ import annotations
+
+import asyncio
+
+import uvloop
+
+from shared.broker.rabbitmq import RabbitBroker
+from shared.entrypoint import announce_ready, require, stop_on_signals
+from shared.settings import Settings
+from shared.side_door import Health
+from shared.store import Store
+from shared.telemetry import configure_logging
+from shared.watched import watched
+from workers.ingest.serve import serve_ingest
+
+
+def main(settings: Settings) -> None:
+    """Serve until Ctrl-C or SIGTERM. Raises NunmalError if it cannot start."""
+    configure_logging(settings.log_format, settings.log_level)
+    require(settings, "ingest", "broker_url", "store_url")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    assert settings.broker_url is not None and settings.store_url is not None
+    stop, ready = asyncio.Event(), asyncio.Event()
+    stop_on_signals(stop)
+    async with (
+        watched(settings, "ingest", Health(ready, stop)),
+        Store(settings.store_url.get_secret_value(), settings.store_database) as store,
+        RabbitBroker(settings.broker_url.get_secret_value()) as broker,
+        asyncio.TaskGroup() as tasks,
+    ):
+        announcing = tasks.create_task(_announce(ready))
+        await serve_ingest(settings, broker, store, ready=ready, stop=stop)
+        announcing.cancel()
+
+
+async def _announce(ready: asyncio.Event) -> None:
+    await ready.wait()
+    announce_ready("Nunmal ingest")

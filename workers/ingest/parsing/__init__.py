@@ -1,0 +1,1 @@
+"""From a file's bytes to its pages, in a process of its own."""

@@ -1,0 +1,22 @@
+"""What parsers give, and the bounds they keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.documents import WordBox
+
+MOST_UNPACKED_BYTES = 100 << 20  # of an archive, all its files together
+MOST_FILES = 2000  # in an archive
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedPage:
+    """`picture`: a JPEG of `width` x `height` pixels, empty where a document has no look of its own."""
+
+    number: int  # from 1
+    text: str  # NFC
+    words: tuple[WordBox, ...] = ()
+    picture: bytes = b""
+    width: int = 0
+    height: int = 0
