@@ -11,6 +11,8 @@ PAGES = frozenset(
         *("/search", "/library", "/library/<conversation_id>", "/library/<conversation_id>/print"),
         *("/library/links", "/library/import", "/shared/<token>"),
         *("/usage", "/keys", "/notices", "/developers"),
+        *("/compare", "/compare/<comparison_id>", "/comparisons"),
+        *("/documents", "/documents/<document_id>/pages/<int:number>"),
         *("/ops", "/ops/access", "/ops/access/<grant_id>", "/ops/access/<grant_id>/<conversation_id>"),
         *("/adapters", "/adapters/<one>/diff/<other>", "/adapters/<version>/try", "/adapters/trials/<trial_id>"),
     }
@@ -23,6 +25,8 @@ OTHER = frozenset(
         *("/shared/<token>/pictures/<picture_id>", "/ops/live"),
         *("/chat/<conversation_id>/stream/<generation_id>", "/adapters/trials/<trial_id>/stream/<generation_id>"),
         "/chat/<conversation_id>/turns/<turn_id>/answer",
+        *("/compare/<comparison_id>/stream/<generation_id>", "/documents/live", "/documents/<document_id>/file"),
+        "/documents/<document_id>/pages/<int:number>.jpg",
         *("/library/<conversation_id>/export.md", "/library/<conversation_id>/export.json"),
     }
 )

@@ -31,8 +31,9 @@ async def every_page(house: House) -> AsyncIterator[str]:
         yield await at(path)
     for path in ("/account", "/account/password", "/account/delete", "/account/second-step"):
         yield await at(path)
-    for path in ("/keys", "/usage", "/notices", "/developers", "/logout", "/nowhere"):
+    for path in ("/keys", "/usage", "/notices", "/developers", "/compare", "/documents", "/logout"):
         yield await at(path)
+    yield await at("/nowhere")
     async for name in _shared(house):
         yield name
     async for name in _adapters(house):
@@ -70,6 +71,8 @@ async def _shared(house: House) -> AsyncIterator[str]:
 
 async def _adapters(house: House) -> AsyncIterator[str]:
     page, url = house.page, f"{house.site.url}/adapters"
+    await page.goto(f"{house.site.url}/comparisons")
+    yield "/comparisons"
     for path in ("", f"/{house.version}/diff/{house.version}", f"/{house.version}/try"):
         await page.goto(url + path)
         yield f"/adapters{path}"

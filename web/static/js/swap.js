@@ -15,12 +15,16 @@ export function sentenceOf(page) {
 }
 
 // Only the turns that changed, so that a long conversation is not laid out anew for one of them.
-function swapTurns(log, fresh) {
-  let next = log.firstElementChild;
-  for (const turn of fresh.children) {
+function swapTurns(log, fresh, stay) {
+  const turns = [...fresh.children];
+  const at = stay ? turns.findIndex(({ id }) => id === stay.to) : -1;
+  let next = at < 0 ? log.firstElementChild : stay.from;
+  for (const turn of turns.slice(Math.max(0, at))) {
     const old = turn.id ? document.getElementById(turn.id) : null;
     if (!old?.isEqualNode(turn)) {
-      log.insertBefore(document.importNode(turn, true), next);
+      const made = document.importNode(turn, true);
+      if (stay) made.style.contentVisibility = "visible"; // at its own height at once: nothing moves around it
+      log.insertBefore(made, next);
       if (old) old.id = ""; // its id goes with the new one, and it with what is left over
       continue;
     }
@@ -38,14 +42,14 @@ function taken(element) {
   return next;
 }
 
-// Every part keeps its element; only what is inside changes, so the field and its focus stay. Goes to the end unless it
-// is to `stay`.
-export function swapPage({ url, page }, { stay = false } = {}) {
+// Every part keeps its element; only what is inside changes, so the field and its focus stay. Goes to the end, or
+// with `stay` only puts the new turn with the id `to`, and what follows it, in the place of the turn `from`.
+export function swapPage({ url, page }, stay = null) {
   localTimes(page);
   for (const part of document.querySelectorAll("[data-swap]")) {
     const fresh = page.querySelector(`[data-swap="${part.dataset.swap}"]`);
     const logs = [part, fresh].map((each) => each?.querySelector("[role=log]"));
-    if (logs.every(Boolean)) swapTurns(...logs);
+    if (logs.every(Boolean)) swapTurns(...logs, stay);
     else if (fresh) part.replaceChildren(...document.importNode(fresh, true).childNodes);
   }
   for (const id of ["composer", "stop"]) {

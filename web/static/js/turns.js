@@ -32,11 +32,8 @@ async function act(form, button) {
   if (!answer.ok) return say(sentenceOf(answer.page));
   const field = document.getElementById("message");
   if (deed === "take-back" && !field.value) field.value = words;
-  const stay = /^(show|pin|vote)/.test(deed);
-  const place = () => document.getElementById(`turn-${turnId}`)?.getBoundingClientRect().top ?? 0;
-  const before = place();
-  swapPage(answer, { stay });
-  if (stay) document.getElementById("main").scrollTop += place() - before; // another number of turns may stand above it
+  const isHere = /^(show|pin|vote)/.test(deed);
+  swapPage(answer, isHere ? { from: button.closest(".turn"), to: `turn-${turnId}` } : null);
   const turn = document.getElementById(`turn-${turnId}`);
   const again = deed === "show" ? turn?.querySelector(".among button:not(:disabled)") : turn?.querySelector(`[formaction$="${deed}"]`);
   (again ?? field).focus({ preventScroll: true });
