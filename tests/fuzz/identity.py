@@ -96,9 +96,9 @@ async def try_all_doors(house: House, wire: Wire, tally: Tally) -> None:
         for door in sorted(foreign):
             await _try(door, who, wire, tally)
         now = await _belongings(house, wire, tally)
-        for page in before:
-            if before[page] != now[page]:
-                tally.foreign(f"{who.name} changed {page}", b"", Answer(0, (), now[page].encode()))
+        for page in sorted(before | now):  # one may be gone, or new
+            if before.get(page) != now.get(page):
+                tally.foreign(f"{who.name} changed {page}", b"", Answer(0, (), now.get(page, "").encode()))
         before = now
     await _mix(house, wire, tally, sorted(strangers))
     await _forge(house, wire, tally)

@@ -65,7 +65,7 @@ async def cast(app: Quart, store: Store) -> Cast:
 async def test_every_page_of_a_foreign_conversation_is_missing_for_operators(app: Quart, cast: Cast) -> None:
     await cast.operator.get("/chat")
     ids = dict.fromkeys(("conversation_id", "generation_id", "turn_id"), cast.conversation_id)
-    values = ids | {"grant_id": new_id()}
+    values = ids | {"grant_id": new_id(), "value": "up"}
     rules = [
         rule for rule in app.url_map.iter_rules() if "conversation_id" in rule.arguments and "/v1" not in rule.rule
     ]
