@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pyotp
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
 from shared.chat import AccountRole
+from shared.comparisons import Pairing
+from shared.ids import new_id
 from shared.store.grants import new_grant
+from tests.documents import PAGES, pdf_of
+from tests.ingest_house import ended, ingest_worker
 from tests.ux.house import House
 from tests.web_visitor import PASSWORD
 
@@ -31,17 +35,12 @@ async def every_page(house: House) -> AsyncIterator[str]:
         yield await at(path)
     for path in ("/account", "/account/password", "/account/delete", "/account/second-step"):
         yield await at(path)
-    for path in ("/keys", "/usage", "/notices", "/developers", "/compare", "/documents", "/logout"):
+    for path in ("/keys", "/usage", "/notices", "/developers", "/logout"):
         yield await at(path)
     yield await at("/nowhere")
-    async for name in _shared(house):
-        yield name
-    async for name in _adapters(house):
-        yield name
-    async for name in _operators(house):
-        yield name
-    async for name in _outside(house):
-        yield name
+    for part in (_shared, _documents, _adapters, _comparison, _operators, _outside):
+        async for name in part(house):
+            yield name
 
 
 async def _with_menus(page: Page) -> str:
@@ -67,6 +66,48 @@ async def _shared(house: House) -> AsyncIterator[str]:
     await page.get_by_role("checkbox").first.check()
     await page.get_by_role("button", name="지우기").click()
     yield "/library, about to delete"
+
+
+async def _documents(house: House) -> AsyncIterator[str]:
+    """One is uploaded, read and asked."""
+    page, url, site = house.page, f"{house.site.url}/documents", house.site
+    await page.goto(url)
+    yield "/documents"
+    files = [FilePayload(name="마을 안내.pdf", mimeType="application/pdf", buffer=pdf_of(PAGES))]
+    await page.locator("input[type=file]").set_input_files(files)
+    await page.locator("form[enctype] button").click()
+    await expect(page.get_by_text("마을 안내.pdf")).to_be_visible()
+    yield "/documents, one waits"
+    (document,) = await site.store.documents.of_user(house.user.id)
+    async with ingest_worker(site.store, site.broker):
+        await ended(site.store, document)
+    await page.goto(url)
+    await page.get_by_role("searchbox").or_(page.locator("#q")).fill("버들 하천은 길이가 얼마나 되나요?")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".citations a.tag").first).to_be_visible()
+    yield "/documents, asked"
+    await page.locator(".citations a.tag").first.click()
+    await expect(page.locator("mark")).to_be_visible()
+    yield "/documents/<document_id>/pages/<int:number>"
+
+
+async def _comparison(house: House) -> AsyncIterator[str]:
+    page, url = house.page, f"{house.site.url}/compare"
+    await page.goto(url)
+    yield "/compare, nothing is offered"
+    made_at = datetime.now(UTC)
+    await house.site.store.pairings.add(Pairing(new_id(), house.version, None, True, house.user.id, made_at))
+    house.worker.adapters = (house.version,)
+    await page.goto(url)
+    yield "/compare"
+    await page.get_by_label("질문").fill("안녕하세요?")
+    await page.get_by_role("button", name="두 답 받기").click()
+    better = page.get_by_role("button", name="왼쪽이 더 좋아요")
+    await expect(better).to_be_visible()
+    yield "/compare/<comparison_id>"
+    await better.click()
+    await expect(page.locator(".columns section h2 code")).to_have_count(2)
+    yield "/compare/<comparison_id> with its names"
 
 
 async def _adapters(house: House) -> AsyncIterator[str]:
