@@ -16,7 +16,7 @@ from shared.store import Store
 from tests.models import babbling_model
 from tests.service import Person, Process, Transcript
 
-LONG = 2000  # tokens; seconds of writing
+LONG = 1300  # tokens; seconds of writing
 
 
 @pytest.fixture(scope="module")
