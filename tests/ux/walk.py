@@ -87,6 +87,7 @@ async def _documents(house: House) -> AsyncIterator[str]:
     await expect(page.locator(".citations a.tag").first).to_be_visible()
     yield "/documents, asked"
     await page.locator(".citations a.tag").first.click()
+    await page.get_by_text("이 쪽의 글").click()
     await expect(page.locator("mark")).to_be_visible()
     yield "/documents/<document_id>/pages/<int:number>"
 
