@@ -16,7 +16,7 @@ from tests.service import Person, Process
 
 __all__ = ["environment", "person", "web"]  # fixtures
 
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(240)]  # a fleet begins up to four processes, each with its model
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(240)]  # up to four processes load a model
 
 
 class FleetProcess(Process):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 
+import pypdfium2
 import pytest
 from playwright.async_api import Browser, FilePayload, Page, ViewportSize, expect
+from pypdfium2.raw import FPDF_PAGEOBJ_TEXT
 
 from tests.e2e.conftest import Site, sign_up
 from tests.scripted_worker import ScriptedWorker
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+_DESK = ViewportSize(width=1280, height=800)
 _PHONE = ViewportSize(width=360, height=740)
 _WIDER_THAN_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
@@ -55,6 +58,31 @@ async def test_a_conversation_is_found_by_an_inflected_word_and_tidied_away(
     await person.get_by_role("button", name="지우기").click()
     await expect(person.get_by_text("아직 나눈 대화가 없어요.")).to_be_visible()
     assert await site.questions() == []
+
+
+@pytest.mark.parametrize("viewport", [_DESK, _PHONE], ids=["desk", "phone"])
+async def test_saved_as_pdf_a_conversation_can_be_read_and_searched(
+    person: Page, site: Site, worker: ScriptedWorker, viewport: ViewportSize
+) -> None:
+    await person.set_viewport_size(viewport)
+    table = "\n\n| 이름 | 값 |\n|---|---|\n| 튤립 | 3,000원 |\n"
+    await _talk(person, site, "꽃값을 읊어 줄래요?", "**뷁뜯끓** 값은 삼천 원이에요.", table)
+    await person.locator("summary[aria-label]").first.click()
+    await person.get_by_role("link", name="공유하기·내보내기").click()
+    await person.get_by_role("link", name="인쇄·PDF").click()
+    await expect(person.get_by_role("heading", name="꽃값을 읊어 줄래요?")).to_be_visible()
+
+    with pypdfium2.PdfDocument(await person.pdf(format="A4")) as document:
+        page = document[0]
+        text = page.get_textpage().get_text_range()
+        written = [each for each in page.get_objects([FPDF_PAGEOBJ_TEXT]) if isinstance(each, pypdfium2.PdfTextObj)]
+        carries_its_fonts = [each.get_font().is_embedded for each in written]
+
+    for words in ("꽃값을 읊어 줄래요?", "뷁뜯끓 값은 삼천 원이에요.", "튤립", "3,000원"):
+        assert words in text
+    assert "브라우저의 인쇄 기능" not in text  # what is for the screen only
+    assert written
+    assert all(carries_its_fonts)
 
 
 async def test_a_link_is_read_without_an_account_until_it_is_taken_back(

@@ -13,6 +13,7 @@ from shared.store import Store
 from tests.factories import generation
 from tests.web_visitor import WebVisitor
 from web.chat.choice import AdapterChoice, OfferedAdapter
+from web.chat.voting import Voting
 
 LANE = "chat.test"
 
@@ -105,3 +106,18 @@ async def test_an_empty_chat_offers_a_comparison_to_those_who_may(
     await person.get("/chat")
 
     assert ('href="/adapters/wallpaper@0123456789ab/try"' in person.page) is (role == "researcher")
+
+
+async def test_an_empty_chat_offers_documents_and_where_there_is_a_pair_two_answers(
+    person: WebVisitor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert '<a class="example" href="/documents">' in person.page
+    assert '<a class="example" href="/compare">' not in person.page
+
+    async def can_compare(voting: Voting) -> bool:
+        return True
+
+    monkeypatch.setattr(Voting, "can_compare", can_compare)
+    await person.get("/chat")
+
+    assert '<a class="example" href="/compare">' in person.page
