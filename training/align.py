@@ -30,6 +30,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from training import loop
 from training.arguments import parse_stage
 from training.batches import EpochBatches, bucket
+from training.beginnings import begin_after, begin_speaker
 from training.config import AlignRecipe, ParserRecipe, SftRecipe, Stage, load_recipe
 from training.conversations import ConversationEncoder, coloured
 from training.data.decontaminate import Decontaminator, load_prompts
@@ -37,7 +38,6 @@ from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Conversation
 from training.data.templates import EXACT
 from training.eyes_adapter import add_adapter, learn_adapter_alone
-from training.kept_weights import begin
 from training.losses import learned_loss
 from training.patches import patches_of
 from training.scene_rows import Asked, Row, SceneEncoder, pack, read_asked
@@ -152,9 +152,9 @@ def begin_stage(recipe: AlignRecipe, stage: Stage, speaker: Speaker) -> loop.Pro
     """Begin where the stage itself was left, or the one before it ended. Returns what was spent on the stage. Mutates
     `speaker`."""
     if stage.begun is not None:
-        return begin(stage.begun, speaker)
+        return begin_speaker(stage.begun, stage.name, speaker.language, speaker.projector)
     if stage.after is not None:
-        begin(recipe.run_dir / stage.after, speaker)
+        begin_after(recipe.run_dir / stage.after, speaker)
     return None
 
 

@@ -161,10 +161,7 @@ class ParserRecipe(Recipe):
     seed: int
     run_dir: Path
     scenes: tuple[Path, ...] = Field(description="folders written by python -m vision.scenes")
-    after: Path | None = Field(
-        default=None,
-        description="the weights it begins with: run_dir of a training, or a file of training.kept_weights",
-    )
+    begun: Path | None = Field(default=None, description="a published model with eyes: what they learned goes on")
     grey_share: float = Field(default=0.0, ge=0, le=0.5, description="share of pictures shown without colour")
     turned_share: float = Field(default=0.0, ge=0, le=0.5, description="share of pictures shown in turned hues")
     encoder: EncoderShape
@@ -179,7 +176,7 @@ class Stage(Recipe):
     name: str
     after: str | None = Field(default=None, description="the stage whose last checkpoint it begins with")
     begun: Path | None = Field(
-        default=None, description="a file of training.kept_weights: what the stage learned somewhere else"
+        default=None, description="a published model with eyes: it goes on from there, and not from `after`"
     )
     pictures: bool = Field(description="whether pictures are shown, or only lists of what is in them")
     learns: tuple[Literal["language", "projector"], ...]

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from training.beginnings import begin_parser
 from training.config import ParserRecipe, load_recipe
-from training.kept_weights import begin
 from training.patches import load_parser
 from training.scene_parser import build_parser
 from vision.parser.model import SceneParser
@@ -82,13 +82,13 @@ def main() -> None:
     arguments.add_argument("recipe", type=Path)
     arguments.add_argument("--scenes", type=int, default=200, help="of each split")
     arguments.add_argument("--seed", type=int, default=901)
-    arguments.add_argument("--kept", action="store_true", help="the weights that the recipe begins with")
+    arguments.add_argument("--published", action="store_true", help="of the model that the recipe begins with")
     found = arguments.parse_args()
     torch.set_num_threads(1)
     recipe = load_recipe(found.recipe, ParserRecipe)
     parser = build_parser(recipe)
-    if found.kept and recipe.after is not None:
-        begin(recipe.after, parser)
+    if found.published and recipe.begun is not None:
+        begin_parser(recipe.begun, parser)
     else:
         parser = load_parser(recipe)
     parser.eval()

@@ -25,8 +25,8 @@ from transformers import SiglipVisionConfig
 from training import loop
 from training.arguments import parse
 from training.batches import Epochs
+from training.beginnings import begin_parser
 from training.config import ParserRecipe, load_recipe
-from training.kept_weights import begin
 from vision.parser.model import SceneParser, loss
 from vision.parser.targets import collate, rows
 from vision.pixels import normalised, read_pixels
@@ -107,7 +107,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(recipe.seed)
     parser = build_parser(recipe)
-    spent = None if recipe.after is None else begin(recipe.after, parser)
+    spent = None if recipe.begun is None else begin_parser(recipe.begun, parser)
     grid = recipe.encoder.grid
 
     def loss_of(batch: Batch) -> tuple[torch.Tensor, int]:

@@ -15,12 +15,12 @@ from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
 from shared.settings import WorkerSettings
 from training import align, export_eyes, loop, scene_parser
+from training.beginnings import begin_parser
 from training.config import AlignRecipe, LoraShape, ModelShape, ParserRecipe, load_recipe
 from training.conversations import BOS, END, PAD, ConversationEncoder, token_id
 from training.data.templates import TEMPLATE_DIR
 from training.export import MANIFEST, digest
 from training.eyes_adapter import learn_adapter_alone
-from training.kept_weights import begin, keep
 from training.patches import load_parser, patches_of
 from training.scene_rows import Row, SceneEncoder, pack
 from training.tokenizer import train_tokenizer
@@ -319,30 +319,51 @@ async def test_a_published_adapter_serves_where_pictures_are(
     assert served.eyes is not None
 
 
-@torch.inference_mode()
-def test_a_stage_goes_on_with_weights_that_were_kept_elsewhere(
-    recipe: AlignRecipe, tokenizer: Any, tmp_path: Path
+def _moved(recipe: AlignRecipe, tokenizer: Any) -> Any:
+    """A speaker none of whose learned weights are as they began."""
+    speaker: Any = align.build_speaker(recipe, tokenizer)
+    with torch.no_grad():
+        for name, weights in speaker.named_parameters():
+            if "language" not in name or "lora_" in name or recipe.lora is None:
+                weights.add_(torch.randn_like(weights) / 4)
+    return speaker
+
+
+@pytest.mark.parametrize("kind", ["recipe", "adapted"])
+def test_a_training_goes_on_from_what_was_published(
+    kind: str, tokenizer: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    learned = align.build_speaker(recipe, tokenizer)
-    for weights in learned.parameters():
-        weights.add_(0.25)
-    loop.save_checkpoint(tmp_path / "run" / "checkpoint.pt", learned, [], loop.Progress(9, 5000, 61.4))
-    keep(tmp_path / "run" / "checkpoint.pt", tmp_path / "kept.safetensors")
-    stage = recipe.stage("reason").model_copy(update={"begun": tmp_path / "kept.safetensors"})
-    speaker = align.build_speaker(recipe, tokenizer)
+    recipe: AlignRecipe = request.getfixturevalue(kind)
+    learned = _moved(recipe, tokenizer)
+    rows = learned.language.get_input_embeddings().weight
+    with torch.no_grad():
+        rows[-5:] += 1  # of control tokens
+    loop.save_checkpoint(export_eyes.checkpoint(recipe, "answer"), learned, [], loop.Progress(9, 5000, 90.0))
+    export_eyes.write(recipe, ["answer"], tmp_path / "model")
+    stage = recipe.stage("answer").model_copy(update={"begun": tmp_path / "model"})
+    speaker: Any = align.build_speaker(recipe, tokenizer)
+    parser = scene_parser.build_parser(load_recipe(recipe.parser, ParserRecipe))
 
     spent = align.begin_stage(recipe, stage, speaker)
+    begin_parser(tmp_path / "model", parser)
 
-    assert spent == loop.Progress(0, 5000, 61)  # steps are counted anew, so the rate warms up
-    language: Any = speaker.language
-    assert language.get_output_embeddings().weight is language.get_input_embeddings().weight
+    assert spent == loop.Progress(0, 5000, 90)  # steps are counted anew, so the rate warms up
+    assert speaker.language.get_output_embeddings().weight is speaker.language.get_input_embeddings().weight
     found, wanted = speaker.state_dict(), learned.state_dict()
-    assert all(torch.equal(found[name], wanted[name].bfloat16().float()) for name in wanted)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name].bfloat16(), wanted[name].bfloat16()) for name in wanted)
+    known = load_parser(load_recipe(recipe.parser, ParserRecipe)).state_dict()
+    assert all(torch.equal(each.bfloat16(), known[name].bfloat16()) for name, each in parser.state_dict().items())
 
 
-def test_kept_weights_of_another_model_are_refused(recipe: AlignRecipe, tokenizer: Any, tmp_path: Path) -> None:
-    loop.save_checkpoint(tmp_path / "checkpoint.pt", torch.nn.Linear(2, 2), [], loop.Progress())
-    keep(tmp_path / "checkpoint.pt", tmp_path / "kept.safetensors")
+def test_what_learned_with_other_layers_is_refused(
+    recipe: AlignRecipe, adapted: AlignRecipe, tokenizer: Any, tmp_path: Path
+) -> None:
+    loop.save_checkpoint(
+        export_eyes.checkpoint(adapted, "answer"), align.build_speaker(adapted, tokenizer), [], loop.Progress()
+    )
+    export_eyes.write(adapted, ["answer"], tmp_path / "model")
+    stage = recipe.stage("answer").model_copy(update={"begun": tmp_path / "model"})
 
-    with pytest.raises(RuntimeError, match="Missing key"):
-        begin(tmp_path / "kept.safetensors", align.build_speaker(recipe, tokenizer))
+    with pytest.raises(RuntimeError, match="other layers"):
+        align.begin_stage(recipe, stage, align.build_speaker(recipe, tokenizer))
