@@ -40,4 +40,4 @@ def test_digits_stand_alone(published: PreTrainedTokenizerFast) -> None:
 
 def test_the_answer_ends_with_the_end_of_turn(published: PreTrainedTokenizerFast) -> None:
     assert published.eos_token == "<|end|>"
-    assert len(published) == 8192
+    assert published.vocab_size == 8192  # the control tokens of its eyes come after these

@@ -1,5 +1,6 @@
 // The composer: grows with its text, sends by Enter, and keeps what was typed until the server has it.
 import { HangulEnter } from "./hangul-enter.js";
+import { pictureAt } from "./picture-sources.js";
 import { UNFINISHED } from "./stream.js";
 import { post, sentenceOf, swapPage } from "./swap.js";
 
@@ -99,9 +100,22 @@ export class ChatComposer extends HTMLElement {
     }
     const example = event.target.closest?.("[data-example]");
     if (!example) return;
-    this.#field.value = example.textContent;
+    if (example.href) {
+      event.preventDefault();
+      this.#show(example.href);
+    }
+    this.#field.value = example.dataset.example || example.textContent;
     this.#grow();
     this.#field.focus();
+  }
+
+  async #show(address) {
+    try {
+      this.#pictures.add([await pictureAt(address)]);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      this.#say(this.dataset.offlineSentence);
+    }
   }
 
   #grow() {

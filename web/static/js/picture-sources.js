@@ -1,4 +1,4 @@
-// Files dragged onto the page or pasted into it.
+// Files dragged onto the page or pasted into it, and pictures of our own.
 
 // `target` is shown while files are over the page; what is let go anywhere is taken.
 export function takeDropped(target, take, signal) {
@@ -27,4 +27,11 @@ export function takePasted(take, signal) {
     event.preventDefault();
     take([...files]);
   }, { signal });
+}
+
+// Rejects with TypeError if the network fails.
+export async function pictureAt(address) {
+  const response = await fetch(address);
+  const content = await response.blob();
+  return new File([content], address.split("/").at(-1).split("?")[0], { type: content.type });
 }
