@@ -12,7 +12,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 _HTML = """<!doctype html><html lang="ko"><body>
 <h1>달빛 도서관 이용 안내</h1><p>열람실은 아침 여덟 시에 열고 밤 열한 시에 닫는다.</p>
-<h1 style="break-before: page">대출</h1><p>책은 한 사람이 여섯 권까지 빌릴 수 있다. 빌린 책은 두 주 안에 돌려준다.</p></body></html>"""
+<h1 style="break-before: page">대출</h1><p>책은 한 사람이 여섯 권까지 빌릴 수 있다. 빌린 책은 두 주 안에 돌려준다.</p>
+</body></html>"""
 _WIDER_THAN_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
