@@ -82,7 +82,9 @@ async def test_edit_answer_again_and_switch(person: Page, width: int) -> None:
 
 
 @pytest.mark.usefixtures("echo")
-async def test_copy_quote_and_pin(person: Page) -> None:
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_copy_quote_and_pin(person: Page, width: int) -> None:
+    await person.set_viewport_size({"width": width, "height": 760})
     await person.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await _ask(person, "하나")
     await _answered(person, "하나")
@@ -114,7 +116,9 @@ async def test_copy_quote_and_pin(person: Page) -> None:
     await expect(field).to_have_value("> 둘째 문단이에요.\n\n이건 왜요?")
 
 
-async def test_a_stopped_answer_goes_on(person: Page, site: Site, worker: ScriptedWorker) -> None:
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_a_stopped_answer_goes_on(person: Page, site: Site, worker: ScriptedWorker, width: int) -> None:
+    await person.set_viewport_size({"width": width, "height": 760})
     await _ask(person, "길게 말해 주세요")
     site.say("여기까지 썼어요")
     answer = person.locator("[data-role=assistant]")
@@ -130,9 +134,11 @@ async def test_a_stopped_answer_goes_on(person: Page, site: Site, worker: Script
     await expect(person.get_by_text("2/2")).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [360, 1280])
 async def test_questions_wait_for_the_answer_before_them_and_one_is_taken_back(
-    person: Page, site: Site, worker: ScriptedWorker
+    person: Page, site: Site, worker: ScriptedWorker, width: int
 ) -> None:
+    await person.set_viewport_size({"width": width, "height": 760})
     await _ask(person, "하나")
     site.say("첫 답")
     answers = person.locator("[data-role=assistant]")
@@ -157,7 +163,9 @@ async def test_questions_wait_for_the_answer_before_them_and_one_is_taken_back(
 
 
 @pytest.mark.usefixtures("echo")
-async def test_settings_go_with_the_next_question(person: Page, site: Site) -> None:
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_settings_go_with_the_next_question(person: Page, site: Site, width: int) -> None:
+    await person.set_viewport_size({"width": width, "height": 760})
     await person.get_by_text("대화 설정").click()
     await person.get_by_label("말투").select_option("casual")
     await person.get_by_label("온도").fill("3")

@@ -30,11 +30,15 @@ async def _talk(person: Page, site: Site, question: str, *answer: str) -> str:
     return person.url
 
 
+@pytest.mark.parametrize("viewport", [_DESK, _PHONE], ids=["desk", "phone"])
 async def test_a_conversation_is_found_by_an_inflected_word_and_tidied_away(
-    person: Page, site: Site, worker: ScriptedWorker
+    person: Page, site: Site, worker: ScriptedWorker, viewport: ViewportSize
 ) -> None:
+    await person.set_viewport_size(viewport)
     walk = await _talk(person, site, "어제 뭐 했어요?", "**공원**을 ", "천천히 걸었어요.")
     await _talk(person, site, "배고파요", "밥을 먹어요.")
+    if viewport is _PHONE:
+        await person.locator(".list-open").click()
     await person.get_by_role("link", name="대화 찾기").click()
     await person.get_by_label("찾을 말").fill("걷다")
     await person.keyboard.press("Enter")
