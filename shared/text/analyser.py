@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import Sequence
 
+from shared.child_process import end_process, start_module
 from shared.organising_errors import SearchUnavailable
-from shared.settings import environment_without_settings
 from shared.telemetry import fields
 from shared.text.morphemes import Stem
 
@@ -51,27 +49,13 @@ class Analyser:
     async def close(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await end_process(process)
 
     async def _ask(self, line: bytes) -> bytes:
         if self._process is None:
-            self._process = await _start()
+            self._process = await start_module(MODULE, _LONGEST_LINE)
         process = self._process
         assert process.stdin is not None and process.stdout is not None  # both are pipes
         process.stdin.write(line)
         await process.stdin.drain()
         return await process.stdout.readline()  # nothing, which is no JSON, if it has ended
-
-
-async def _start() -> Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", MODULE),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        limit=_LONGEST_LINE,
-        env=environment_without_settings(),
-        start_new_session=True,  # Ctrl-C is ours: it ends when its stdin does
-    )

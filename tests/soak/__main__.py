@@ -87,11 +87,17 @@ async def _run(system: System, truth: dict[str, str], options: argparse.Namespac
             await reader.sign_up()
         watching = asyncio.create_task(watch.keep_watching())
         talking = [asyncio.create_task(reader.talk(stop)) for reader in readers]
-        await asyncio.sleep(60 * options.minutes)
+        broken, _ = await asyncio.wait(
+            [watching, *talking], timeout=60 * options.minutes, return_when=asyncio.FIRST_EXCEPTION
+        )
+        for task in broken:  # nobody ends before they are told to: who did has broken
+            task.result()
         watching.cancel()
         hours = (time.monotonic() - begun) / 3600
         stop.set()
-        _over, late = await asyncio.wait(talking, timeout=_REST_WITHIN_S)
+        over, late = await asyncio.wait(talking, timeout=_REST_WITHIN_S)
+        for task in over:
+            task.result()
         for task in late:
             task.cancel()
         answers = [answer for reader in readers for answer in reader.answers]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections import Counter
 from typing import Any
 
 from shared import errors
+from shared.child_process import end_process, start_module
 from shared.errors import InputError, PictureBroken, TooBusy
-from shared.settings import environment_without_settings
 from shared.telemetry import fields
 from web.pictures.clean import CleanPicture
 from web.pictures.cleaning_process import LENGTH, QUESTION
@@ -55,41 +53,24 @@ class Cleaner:
     async def close(self) -> None:
         """End the processes; none may be at work."""
         while self._idle:
-            await _end(self._idle.pop())
+            await end_process(self._idle.pop())
 
     async def _ask(self, data: bytes) -> CleanPicture:
-        process = self._idle.pop() if self._idle else await _start()
+        process = self._idle.pop() if self._idle else await start_module(MODULE)
         try:
             async with asyncio.timeout(self._within_s):
                 answer = await _answer(process, data, self._most_pixels, self._longest_side)
         except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
             log.warning("picture_decoder_lost", extra=fields(reason=type(error).__name__))
-            await _end(process)
+            await end_process(process)
             raise PictureBroken from error
         except BaseException:  # cancelled in the middle: what it says next would be taken for another's
-            await _end(process)
+            await end_process(process)
             raise
         self._idle.append(process)
         if isinstance(answer, InputError):
             raise answer
         return answer
-
-
-async def _start() -> Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", MODULE),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        env=environment_without_settings(),
-        start_new_session=True,  # Ctrl-C is ours: it ends when its stdin does
-    )
-
-
-async def _end(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()
 
 
 async def _answer(process: Process, data: bytes, most_pixels: int, longest_side: int) -> CleanPicture | InputError:

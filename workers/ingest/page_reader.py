@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from shared.child_process import end_process, start_module
 from shared.document_errors import REFUSALS, DocumentBroken
 from shared.documents import DocumentKind, WordBox
-from shared.settings import environment_without_settings
 from shared.telemetry import fields
 from workers.ingest.parsing.parsed import ParsedPage
 
@@ -38,7 +36,7 @@ class PageReader:
 
         Raises DocumentError: DocumentBroken also when the process crashed or took too long.
         """
-        process = await _start()
+        process = await start_module(MODULE, _LONGEST_LINE)
         try:
             said = await self._within(_order(process, data, kind, first_page, self._most_pages))
             count = int(said["pages"])
@@ -49,7 +47,7 @@ class PageReader:
                     raise DocumentBroken
                 yield page
         finally:
-            await _end(process)
+            await end_process(process)
 
     async def _within(self, answer: Any) -> Any:
         try:
@@ -58,18 +56,6 @@ class PageReader:
         except (TimeoutError, OSError, ValueError, KeyError, asyncio.IncompleteReadError) as error:
             log.warning("document_parser_lost", extra=fields(reason=type(error).__name__))
             raise DocumentBroken from error
-
-
-async def _start() -> Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", MODULE),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        limit=_LONGEST_LINE,
-        env=environment_without_settings(),
-        start_new_session=True,  # Ctrl-C is ours: we end it
-    )
 
 
 async def _order(process: Process, data: bytes, kind: DocumentKind, first_page: int, most_pages: int) -> dict[str, Any]:
@@ -96,9 +82,3 @@ async def _said(process: Process) -> dict[str, Any]:
     if "code" in said:
         raise REFUSALS[said["code"]]("", **said["facts"])
     return said
-
-
-async def _end(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()
