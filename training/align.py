@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,19 +31,20 @@ from training.arguments import parse_stage
 from training.batches import EpochBatches, bucket
 from training.beginnings import begin_after, begin_speaker
 from training.config import AlignRecipe, ParserRecipe, SftRecipe, Stage, load_recipe
-from training.conversations import ConversationEncoder, coloured
+from training.conversations import ConversationEncoder, coloured, single_token
 from training.data.decontaminate import Decontaminator, load_prompts
 from training.data.mixture import epoch_rows, load_chats
 from training.data.rows import Conversation
 from training.data.templates import EXACT
-from training.eyes_adapter import add_adapter, learn_adapter_alone
+from training.eyes_adapter import add_adapter, learn_adapter_alone, ordinary_tokens
 from training.losses import learned_loss
 from training.patches import patches_of
-from training.scene_rows import Asked, Row, SceneEncoder, pack, read_asked
+from training.scene_rows import Asked, Row, SceneEncoder, pack
 from vision.decoder import open_language_model
 from vision.llava import freshened_rows
 from vision.projector import Projector
 from vision.reasoning.tokens import ALL, IMAGE
+from vision.scenes.dataset import read_scenes
 
 
 class AlignBatches(EpochBatches[list[Row]]):
@@ -73,7 +73,7 @@ class AlignBatches(EpochBatches[list[Row]]):
         count = self._recipe.scenes_per_epoch
         start = epoch * count % len(self._asked)
         picked = (*self._asked[start:], *self._asked[:start])[:count]
-        rows = [self._encoder.row(asked, rng, small) for asked in picked]
+        rows = [self._encoder.row(asked.anew(rng), rng, small) for asked in picked]
         share = self._stage.conversation_share
         rows += self._talk(talk, sum(map(len, rows)) * share / (1 - share), rng)
         rng.shuffle(rows)
@@ -159,9 +159,9 @@ def begin_stage(recipe: AlignRecipe, stage: Stage, speaker: Speaker) -> loop.Pro
 
 
 def all_asked(recipe: AlignRecipe, stage: Stage) -> list[Asked]:
-    """The scenes of all folders, their pictures numbered through if they are shown."""
-    found = (asked for folder in recipe.scenes for asked in read_asked(folder))
-    return [replace(asked, picture=number if stage.pictures else None) for number, asked in enumerate(found)]
+    """The scenes of all folders, nothing asked yet, their pictures numbered through if they are shown."""
+    found = (scene for folder in recipe.scenes for scene in read_scenes(folder))
+    return [Asked(scene, picture=number if stage.pictures else None) for number, scene in enumerate(found)]
 
 
 def main() -> None:
@@ -185,7 +185,8 @@ def main() -> None:
     spent = begin_stage(recipe, stage, speaker)
     speaker.language.requires_grad_("language" in stage.learns)
     if recipe.lora is not None and "language" in stage.learns:
-        learn_adapter_alone(speaker.language, len(AutoTokenizer.from_pretrained(recipe.language_model)))
+        untaught = [single_token(tokenizer, text) for text in recipe.lora.tokens]
+        learn_adapter_alone(speaker.language, ordinary_tokens(recipe.language_model), untaught)
     speaker.projector.requires_grad_("projector" in stage.learns)
     patches = patches_of(recipe) if stage.pictures else None
 

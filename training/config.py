@@ -193,6 +193,9 @@ class LoraShape(Recipe):
     targets: tuple[str, ...] = Field(
         default=(), description="last names of linear layers in its blocks, such as q_proj; none: all of them"
     )
+    tokens: tuple[str, ...] = Field(
+        default=(), description="ordinary tokens that the model never met in training; their rows are learned too"
+    )
 
 
 class AlignRecipe(Recipe):

@@ -106,6 +106,14 @@ def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
     return found
 
 
+def single_token(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
+    """The one token that is this text. Raises: ValueError: it is cut into others."""
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    if len(ids) != 1:
+        raise ValueError(f"{text!r} is {len(ids)} tokens")
+    return ids[0]
+
+
 def coloured(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> str:
     """The conversation with trained tokens in green and the rest in grey, for the eye."""
     pieces = []

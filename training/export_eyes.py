@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, GenerationConfig
+from transformers import GenerationConfig
 
 from shared.model_digest import files_digest
 from training import loop
@@ -23,7 +23,7 @@ from training.align import Speaker, build_speaker, seeing_tokenizer
 from training.config import AlignRecipe, ParserRecipe, load_recipe
 from training.conversations import CHAT_TEMPLATE
 from training.export import MANIFEST, digest, files_of, publish, round_weights, sha256
-from training.eyes_adapter import save_adapter, take_adapter
+from training.eyes_adapter import ordinary_tokens, save_adapter, take_adapter
 from training.patches import load_parser
 from vision.decoder import EYES_ADAPTER
 from vision.llava import join, template_with_pictures
@@ -57,8 +57,12 @@ def manifest(
     folder: Path, recipe: AlignRecipe, parser: ParserRecipe, runs: dict[str, loop.Progress], parameters: int
 ) -> dict[str, Any]:
     """Everything a reader needs to know where the weights came from."""
-    base = json.loads((recipe.language_model / MANIFEST).read_text(encoding="utf-8"))
-    base = base.get("language_model", base)  # trained again: what it was before it saw
+    told = json.loads((recipe.language_model / MANIFEST).read_text(encoding="utf-8"))
+    base = told.get("language_model", told)  # trained again: what it was before it saw
+
+    def counted(key: str, now: dict[str, Any]) -> dict[str, Any]:
+        return now if base is told else {**told[key], **now}
+
     return {
         "name": "nunmal-reference",
         "digest": digest(folder),
@@ -67,9 +71,9 @@ def manifest(
         "trained_on": "cpu",
         "parameters": parameters,
         "seed": recipe.seed,
-        "steps": {name: run.step for name, run in runs.items()},
-        "tokens_seen": {name: run.tokens for name, run in runs.items()},
-        "minutes": {name: round(run.seconds / 60, 1) for name, run in runs.items()},
+        "steps": counted("steps", {name: run.step for name, run in runs.items()}),
+        "tokens_seen": counted("tokens_seen", {name: run.tokens for name, run in runs.items()}),
+        "minutes": counted("minutes", {name: round(run.seconds / 60, 1) for name, run in runs.items()}),
         "language_model": base,
     }
 
@@ -95,7 +99,7 @@ def write(recipe: AlignRecipe, stages: Sequence[str], folder: Path) -> dict[str,
     images.save_pretrained(folder)  # preprocessor_config.json: what serving opens
     save_head(parser.head, folder)
     if recipe.lora is not None:
-        ordinary = len(AutoTokenizer.from_pretrained(recipe.language_model))
+        ordinary = ordinary_tokens(recipe.language_model)
         save_adapter(adapter, recipe.lora, files_digest(folder), ordinary, folder / EYES_ADAPTER)
     parameters = sum(weights.numel() for part in (model, parser.head) for weights in part.parameters())
     parameters += sum(weights.numel() for weights in adapter.values())

@@ -13,11 +13,11 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
-from transformers import PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from shared.adapters.folder import CONFIG, ORIGIN, WEIGHTS
 from training.config import LoraShape
-from vision.decoder import TOKENS_FROM, decoder_linears
+from vision.decoder import TOKENS_FROM, decoder_linears, eyes_tokens_from
 
 
 def add_adapter(language: PreTrainedModel, shape: LoraShape) -> None:
@@ -37,13 +37,21 @@ def adapted_layers(model: PreTrainedModel, targets: Sequence[str]) -> list[str]:
     return [name for name in found if not targets or name.rpartition(".")[2] in targets]
 
 
-def learn_adapter_alone(language: PreTrainedModel, ordinary: int) -> None:
-    """Let training change nothing but the adapter and the rows of tokens from `ordinary` on. Mutates the model."""
+def ordinary_tokens(folder: Path) -> int:
+    """How many tokens a published model talks with: all, but for those that are for its EYES_ADAPTER alone."""
+    own = eyes_tokens_from(folder)
+    return len(AutoTokenizer.from_pretrained(folder)) if own is None else own
+
+
+def learn_adapter_alone(language: PreTrainedModel, ordinary: int, untaught: Sequence[int] = ()) -> None:
+    """Let training change nothing but the adapter, the rows of tokens from `ordinary` on, and of those in `untaught`.
+    Mutates the model."""
     rows: Any = language.get_input_embeddings().weight
+    kept = torch.tensor([token for token in range(ordinary) if token not in set(untaught)])
 
     def keep_ordinary(weight: torch.Tensor) -> None:
         assert weight.grad is not None
-        weight.grad[:ordinary] = 0
+        weight.grad[kept] = 0
 
     for name, weights in language.named_parameters():
         weights.requires_grad_("lora_" in name or weights is rows)

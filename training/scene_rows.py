@@ -8,9 +8,8 @@ a conversation that asks just this would be, at a fraction of the cost. A plain 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -20,16 +19,16 @@ from vision.reasoning.describing import described
 from vision.reasoning.listing import from_left, listing, numbered
 from vision.reasoning.tokens import ALL, IMAGE
 from vision.reasoning.trace import trace
-from vision.scenes.dataset import read_questions, read_scenes
-from vision.scenes.questions import Question
+from vision.scenes.questions import Question, ask
 from vision.scenes.scene import Scene
 
 MOST_HISTORY = 2  # earlier turns in a prefix
 NO_HISTORY_SHARE = 0.6
 UNLISTED_SHARE = 0.3  # of rows with a picture: the model writes the list itself, as its first thought
 UNLISTED_BRANCHES = 3
-SMALL_TALK_SHARE = 0.3  # of rows with a branch that is not about the picture
+SMALL_TALK_SHARE = 0.5  # of rows with a branch that is not about the picture
 DESCRIBED_SHARE = 0.3  # of rows with a branch that describes the picture: it is long, and soon learned
+UNMARKED_SHARE = 0.1  # of questions that end without a mark
 SPOKEN_SHARE = 0.5  # of thoughts that go on to the sentence, which is soon learned too
 
 
@@ -38,8 +37,12 @@ class Asked:
     """A scene and what is asked about it; `picture` is its number among the pictures, None if it is not looked at."""
 
     scene: Scene
-    questions: tuple[Question, ...]
+    questions: tuple[Question, ...] = ()
     picture: int | None = None
+
+    def anew(self, rng: random.Random) -> Asked:
+        """The same scene, asked in training's words otherwise than ever before."""
+        return replace(self, questions=tuple(ask(self.scene, rng, "train")))
 
 
 @dataclass
@@ -52,15 +55,6 @@ class Row:
 
     def __len__(self) -> int:
         return len(self.prefix.ids) + sum(len(b.ids) for b in self.branches)
-
-
-def read_asked(folder: Path) -> Iterator[Asked]:
-    """The scenes of a folder with their questions, in order."""
-    questions: dict[str, list[Question]] = {}
-    for question in read_questions(folder):
-        questions.setdefault(question.scene, []).append(question)
-    for scene in read_scenes(folder):
-        yield Asked(scene, tuple(questions.get(scene.id, ())))
 
 
 class SceneEncoder:
@@ -118,7 +112,9 @@ class SceneEncoder:
         return Encoded([*told, opening, *answer], [0] * (len(told) + 1) + [1] * len(answer))
 
     def _question(self, text: str, rng: random.Random) -> list[int]:
-        """A question up to its end, now and then cut otherwise into tokens."""
+        """A question up to its end, now and then without its last mark or cut otherwise into tokens."""
+        if rng.random() < UNMARKED_SHARE:
+            text = text.rstrip("?.")
         return [t for piece in cut_words(text, rng) for t in self._plain(piece)] + [self._control[END]]
 
     def _said(self, text: str) -> list[int]:

@@ -20,7 +20,7 @@ from training.config import AlignRecipe, LoraShape, ModelShape, ParserRecipe, lo
 from training.conversations import BOS, END, PAD, ConversationEncoder, token_id
 from training.data.templates import TEMPLATE_DIR
 from training.export import MANIFEST, digest
-from training.eyes_adapter import learn_adapter_alone
+from training.eyes_adapter import learn_adapter_alone, ordinary_tokens
 from training.patches import load_parser, patches_of
 from training.scene_rows import Row, SceneEncoder, pack
 from training.tokenizer import train_tokenizer
@@ -261,11 +261,12 @@ def adapted(recipe: AlignRecipe, tmp_path: Path) -> AlignRecipe:
 def test_beside_an_adapter_no_weight_and_no_row_of_the_language_model_is_learned(
     adapted: AlignRecipe, tokenizer: Any
 ) -> None:
-    """Ordinary rows stand in every batch; only those of the new tokens move."""
+    """Ordinary rows stand in every batch; only those of the new tokens move, and of those that are named."""
     speaker: Any = align.build_speaker(adapted, tokenizer)
     ordinary = len(AutoTokenizer.from_pretrained(adapted.language_model))
     before = {name: value.clone() for name, value in speaker.language.state_dict().items()}
-    learn_adapter_alone(speaker.language, ordinary)
+    untaught = [7, ordinary - 1]
+    learn_adapter_alone(speaker.language, ordinary, untaught)
     optimizers = loop.build_optimizers(speaker, adapted.stages[0].optimizer)
     batches = _batches(adapted, tokenizer, "reason", 0.15)
 
@@ -279,7 +280,10 @@ def test_beside_an_adapter_no_weight_and_no_row_of_the_language_model_is_learned
     moved = {name for name in before if not torch.equal(after[name], before[name])}
     rows = {name for name in moved if name.endswith(("embed_tokens.weight", "lm_head.weight"))}
     assert moved - rows == {name for name in before if "lora_" in name}
-    assert rows and all(torch.equal(after[name][:ordinary], before[name][:ordinary]) for name in rows)
+    for name in rows:
+        changed = (after[name] != before[name]).any(1)
+        assert changed[untaught].all() and changed[:ordinary].sum() == len(untaught)
+    assert rows
 
 
 @torch.inference_mode()
@@ -354,6 +358,24 @@ def test_a_training_goes_on_from_what_was_published(
     assert all(torch.equal(found[name].bfloat16(), wanted[name].bfloat16()) for name in wanted)
     known = load_parser(load_recipe(recipe.parser, ParserRecipe)).state_dict()
     assert all(torch.equal(each.bfloat16(), known[name].bfloat16()) for name, each in parser.state_dict().items())
+
+
+def test_a_model_with_eyes_that_learns_again_keeps_its_tokens_and_its_past(
+    adapted: AlignRecipe, tokenizer: Any, tmp_path: Path
+) -> None:
+    """Its tokenizer has the control tokens already: they are still no ordinary ones."""
+    ordinary = len(AutoTokenizer.from_pretrained(adapted.language_model))
+    speaker = align.build_speaker(adapted, tokenizer)
+    loop.save_checkpoint(export_eyes.checkpoint(adapted, "describe"), speaker, [], loop.Progress(4, 40, 60.0))
+    first = export_eyes.write(adapted, ["describe"], tmp_path / "model")
+    again = adapted.model_copy(update={"language_model": tmp_path / "model"})
+    loop.save_checkpoint(export_eyes.checkpoint(again, "answer"), speaker, [], loop.Progress(5, 50, 60.0))
+
+    facts = export_eyes.write(again, ["answer"], tmp_path / "again")
+
+    assert ordinary_tokens(tmp_path / "again") == ordinary_tokens(tmp_path / "model") == ordinary
+    assert facts["tokens_seen"] == {**first["tokens_seen"], "answer": 50}
+    assert facts["language_model"] == first["language_model"]
 
 
 def test_what_learned_with_other_layers_is_refused(

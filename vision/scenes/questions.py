@@ -157,4 +157,4 @@ def _put(draft: Draft, words: Wording) -> tuple[dict[str, str], str]:
         spoken["side"] = words.side(draft.side)
     if draft.value is not None:
         spoken["v"] = words.nouns.name(draft.value)
-    return spoken, fill(words.template(draft.group), spoken)
+    return spoken, words.opened(fill(words.template(draft.group), spoken))

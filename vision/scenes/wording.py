@@ -20,6 +20,7 @@ from vision.scenes.nouns import Nouns
 Pool = Literal["train", "held_out"]
 
 _SLOT = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
+_OPENED_SHARE = 0.15  # of questions for training that something is said around
 _DIRECTORY = Path(__file__).parent / "wordings"
 
 ATTRIBUTE_WORDS = {"colour": ("색", "색깔"), "shape": ("모양",), "size": ("크기",), "material": ("재질",)}
@@ -56,6 +57,12 @@ def answering() -> dict[str, dict[str, list[str]]]:
     return _read(_DIRECTORY / "answers.toml")
 
 
+@lru_cache(maxsize=1)
+def openings() -> list[str]:
+    """What is said around a question `{q}`."""
+    return _read(_DIRECTORY / "openings.toml")["around"]["question"]
+
+
 def _read(path: Path) -> dict[str, dict[str, list[str]]]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
@@ -76,6 +83,12 @@ class Wording:
         number = self.rng.randrange(len(pool))
         self.used.append(f"{group}:{self._pool[0]}{number}")
         return pool[number]
+
+    def opened(self, question: str) -> str:
+        """The question as it stands, or now and then, in training's pool, with something said around it."""
+        if self._pool == "held_out" or self.rng.random() >= _OPENED_SHARE:
+            return question
+        return fill(self.rng.choice(openings()), {"q": question})
 
     def attribute(self, attribute: str) -> str:
         """색, 모양, 크기 or 재질."""

@@ -40,6 +40,16 @@ def _rows(tokenizer: PreTrainedTokenizerFast, picture: int | None, count: int = 
     return [encoder.row(_asked(i, picture), random.Random(i), [("고마워", "별말씀을요.")]) for i in range(count)]
 
 
+def test_a_scene_is_asked_anew_in_words_for_training() -> None:
+    asked = _asked(0, 7)
+
+    first, second, again = (asked.anew(random.Random(seed)) for seed in (1, 2, 1))
+
+    assert first == again and first.questions != second.questions
+    assert (first.scene, first.picture) == (asked.scene, asked.picture)
+    assert all(":t" in question.template for question in (*first.questions, *second.questions))
+
+
 def test_a_branch_is_computed_as_if_it_stood_alone() -> None:
     torch.manual_seed(0)
     shape = ModelShape(vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from itertools import chain as joined
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from vision.scenes.drafts import FAMILIES
 from vision.scenes.nouns import NOUN_FORMS, Nouns
 from vision.scenes.programs import Program
 from vision.scenes.vocabulary import ATTRIBUTES, CANNOT_TELL, HELD_OUT_PAIRS, VALUES
-from vision.scenes.wording import answering, asking, fill
+from vision.scenes.wording import Wording, answering, asking, fill, openings
 
 LEAST_WAYS_TO_ASK = 15
 CONSONANT = "은이을과"  # after a final consonant
@@ -119,6 +120,30 @@ def test_every_group_has_wordings_for_training_and_held_out_and_answers() -> Non
         assert not set(pools["train"]) & set(pools["held_out"]), group
         assert group.startswith("link.") or group in answering(), group
     assert len(ASKED) == len(set(ASKED))
+
+
+def test_no_held_out_wording_is_one_for_training_with_another_ending() -> None:
+    for group, pools in asking().items():
+        for held_out in pools["held_out"]:
+            for known in pools["train"]:
+                assert _likeness(held_out, known) < 0.9, (group, held_out, known)
+
+
+def _likeness(one: str, other: str) -> float:
+    """Dice coefficient of pairs of letters, particles and marks left out."""
+    pairs = [
+        {"".join(pair) for pair in pairwise(re.sub(r":[^}]*\}|[ .,?}]", "", template))} for template in (one, other)
+    ]
+    return 2 * len(pairs[0] & pairs[1]) / (len(pairs[0]) + len(pairs[1]))
+
+
+def test_something_is_said_around_some_questions_for_training_and_around_no_held_out_one() -> None:
+    rng = random.Random(4)
+
+    opened = {Wording(rng, "train").opened("몇 개예요?") for _ in range(900)}
+
+    assert opened == {"몇 개예요?", *(fill(around, {"q": "몇 개예요?"}) for around in openings())}
+    assert {Wording(rng, "held_out").opened("몇 개예요?") for _ in range(200)} == {"몇 개예요?"}
 
 
 def test_held_out_wordings_are_asked_in_the_paraphrase_split_only(by_split: dict[Split, list[Example]]) -> None:
