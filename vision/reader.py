@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import SiglipVisionConfig
 
+from vision.parser.glances import GLANCES, look
 from vision.parser.model import ParsingHead, SceneParser
 from vision.parser.reading import Found, objects_of
 
@@ -54,7 +55,7 @@ class SceneReader:
     def read(self, pixels: torch.Tensor) -> list[list[Found]]:
         """pixels: (B, 3, S, S) float32 as the model's image processor gives them. Returns each picture's objects from
         left to right, numbered from 1, boxes in pixels of `size`."""
-        return objects_of(self._parser(pixels), self._size)
+        return objects_of(look(self._parser, pixels), self._size, glances=GLANCES)
 
 
 def save_head(head: ParsingHead, folder: Path) -> None:

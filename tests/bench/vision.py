@@ -18,7 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from shared.chat import PictureRef
 from shared.settings import WorkerSettings
@@ -28,7 +30,8 @@ from tests.engine_runs import events_of, tokens_of
 from vision.evaluate import MODEL, WAYS, Prediction, own, predict_all, share, table
 from vision.scenes.dataset import make_example
 from vision.viewer import Viewer
-from workers.engine.base import Request
+from workers.engine.base import Mask, Request
+from workers.engine.model_loader import stop_ids
 from workers.open_model import open_model
 from workers.pictures import ShownPicture
 from workers.served_model import ServedModel
@@ -64,7 +67,7 @@ def accuracies(predictions: dict[str, list[Prediction]], seeds: Sequence[int]) -
     }
 
 
-async def costs(model: ServedModel) -> dict[str, float]:
+async def costs(model: ServedModel, endless: _Endless) -> dict[str, float]:
     """Milliseconds from a kept picture's bytes to its first place in a prompt, and how much slower a mixed batch is."""
     eyes = model.eyes
     if eyes is None:
@@ -86,11 +89,11 @@ async def costs(model: ServedModel) -> dict[str, float]:
     for number in range(ROUNDS):
         part = range(number * AT_ONCE, (number + 1) * AT_ONCE)
         plain = [_words(question, len(with_picture[i]), i) for i in part]
-        text = [_request(f"text-{number}-{i}", ids, None) for i, ids in zip(part, plain, strict=True)]
+        text = [_request(f"text-{number}-{i}", ids, None, endless) for i, ids in zip(part, plain, strict=True)]
         mixed = [
-            _request(f"mixed-{number}-{i}", with_picture[i], shown[i])
+            _request(f"mixed-{number}-{i}", with_picture[i], shown[i], endless)
             if i % 2
-            else _request(f"mixed-{number}-{i}", _words(question, len(with_picture[i]), -i - 1), None)
+            else _request(f"mixed-{number}-{i}", _words(question, len(with_picture[i]), -i - 1), None, endless)
             for i in part
         ]
         ratios.append(await _seconds(model, text) / await _seconds(model, mixed))
@@ -100,27 +103,54 @@ async def costs(model: ServedModel) -> dict[str, float]:
     }
 
 
+class _Endless:
+    """Implements Grammar and GrammarState: an answer never ends by itself, so that all batches do the same work."""
+
+    is_complete = False
+
+    def __init__(self, vocabulary: int, stops: frozenset[int]) -> None:
+        self._allowed = np.ones(vocabulary, dtype=np.bool_)
+        self._allowed[list(stops)] = False
+
+    def begin(self, generated: Sequence[int]) -> _Endless:
+        return self
+
+    def allowed(self) -> Mask:
+        return self._allowed
+
+    def settle(self, token_id: int, left: int) -> int:
+        return token_id
+
+    def accept(self, token_ids: Sequence[int]) -> None:
+        pass
+
+
 def _words(question: list[int], length: int, number: int) -> list[int]:
     """As many tokens of words, and not the same beginning twice."""
     return [100 + (number * 7919 + place) % 4000 for place in range(length - len(question))] + question
 
 
-def _request(name: str, prompt: list[int], picture: ShownPicture | None) -> Request:
+def _request(name: str, prompt: list[int], picture: ShownPicture | None, endless: _Endless) -> Request:
     pictures = (picture.looked.picture,) if picture else ()
-    return Request(name, tuple(prompt), (), 0, 1.0, 1.0, 0, NEW_TOKENS, pictures=pictures)
+    return Request(name, tuple(prompt), (), 0, 1.0, 1.0, 0, NEW_TOKENS, grammar=endless, pictures=pictures)
 
 
 async def _seconds(model: ServedModel, requests: list[Request]) -> float:
-    """For each token of the answers, all requests at once."""
+    """Until all requests, begun at once, have their NEW_TOKENS tokens."""
     begun = time.perf_counter()
     answers = await asyncio.gather(*(events_of(model.engine, request) for request in requests))
-    return (time.perf_counter() - begun) / sum(len(tokens_of(answer)) for answer in answers)
+    taken = time.perf_counter() - begun
+    if any(len(tokens_of(answer)) != NEW_TOKENS for answer in answers):
+        raise SystemExit("an answer ended early, so these times cannot be compared")
+    return taken
 
 
 async def measure(model: Path) -> dict[str, float]:
     opened = await asyncio.to_thread(open_model, str(model), "bench", WorkerSettings(threads=1, slots=AT_ONCE))
     try:
-        return await costs(opened)
+        config: Any = AutoConfig.from_pretrained(model)
+        stops = stop_ids(GenerationConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model))
+        return await costs(opened, _Endless(config.text_config.vocab_size, stops))
     finally:
         await opened.engine.close()
 

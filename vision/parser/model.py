@@ -7,6 +7,7 @@ box, where it stands. The head is only for reading; the language model is given 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -67,6 +68,12 @@ class SceneParser(nn.Module):
         super().__init__()
         self.encoder = SiglipVisionModel(config)
         self.head = ParsingHead(config.hidden_size, patches_of(config))
+
+    @property
+    def patch_size(self) -> int:
+        """Pixels, both ways."""
+        size: Any = self.encoder.config.patch_size
+        return int(size)
 
     def forward(self, pixels: torch.Tensor) -> Reading:
         """pixels: (B, 3, S, S) normalised as the encoder wants them."""

@@ -2,10 +2,13 @@
 
 An object whose middle lies near the border of two cells is seen half from each. So candidates of different cells
 whose boxes agree are one object: their presences add up, and what they say of it is averaged by how present each is.
+Of several glances (`glances.py`) each sees an object at most once: the strongest is put together with the one of every
+other glance that agrees best.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +20,9 @@ from vision.scenes.vocabulary import ATTRIBUTES, VALUES
 
 MOST = 10  # objects of a picture; the surest are kept
 _FAINTEST = 0.02  # presence of a candidate that is looked at
-_SAME = 0.7  # boxes that overlap by this share are one object
-_SAME_COLOUR = 0.5  # by this share if they are of one colour
+# Boxes of one object overlap by at least this share: of another colour, of the same colour.
+_IN_ONE_GLANCE = (0.7, 0.5)
+_IN_TWO_GLANCES = (0.3, 0.2)
 
 
 @dataclass(frozen=True)
@@ -29,38 +33,88 @@ class Found:
     sureness: float
 
 
-def objects_of(reading: Reading, size: int, least: float = 0.5) -> list[list[Found]]:
-    """The objects of each picture that are present by at least `least`, from left to right, numbered from 1; boxes and
-    places in pixels of `size`."""
+@dataclass(frozen=True)
+class _Seen:
+    """What the C candidates of all glances at one picture say."""
+
+    presence: torch.Tensor  # (C,)
+    chances: tuple[torch.Tensor, ...]  # of the values of each attribute (C, values)
+    box: torch.Tensor  # (C, 4)
+    where: torch.Tensor  # (C, 2)
+    boxes: list[list[float]]
+    colours: list[int]  # the likeliest of each
+
+    def are_one(self, one: int, other: int, least: tuple[float, float]) -> float:
+        """By how much two candidates overlap if that is enough for one object, else 0."""
+        share = _overlap(self.boxes[one], self.boxes[other])
+        return share if share >= least[self.colours[one] == self.colours[other]] else 0.0
+
+
+def objects_of(reading: Reading, size: int, least: float = 0.5, glances: int = 1) -> list[list[Found]]:
+    """The objects of each picture that are present by at least `least` in the mean of the glances, from left to right,
+    numbered from 1; boxes and places in pixels of `size`. The candidates of each glance lie together."""
     presence = reading.presence.sigmoid()
-    likely = [logits.softmax(-1) for logits in reading.attributes]
-    return [_objects(reading, presence, likely, number, size, least) for number in range(len(presence))]
+    chances = [logits.softmax(-1) for logits in reading.attributes]
+    colours = chances[ATTRIBUTES.index("colour")].argmax(-1).tolist()
+    return [
+        _objects(
+            _Seen(one, tuple(c[number] for c in chances), box, where, box.tolist(), colours[number]),
+            size,
+            least,
+            glances,
+        )
+        for number, (one, box, where) in enumerate(zip(presence, reading.box, reading.where, strict=True))
+    ]
 
 
-def _objects(
-    reading: Reading, presence: torch.Tensor, likely: list[torch.Tensor], number: int, size: int, least: float
-) -> list[Found]:
-    present = presence[number]
-    left = [c for c in present.argsort(descending=True).tolist() if present[c] >= _FAINTEST]
-    kept: list[tuple[float, list[int]]] = []
-    while left:
-        first = left[0]
-        same = [c for c in left if c == first or _are_one(reading, number, first, c)]
-        left = [c for c in left if c not in same]
-        kept.append((float(present[same].sum()), same))
+def _objects(seen: _Seen, size: int, least: float, glances: int) -> list[Found]:
+    presences = seen.presence.tolist()
+    each = len(presences) // glances
+    ranges = [range(start, start + each) for start in range(0, len(presences), each)]
+    parts = [part for candidates in ranges for part in _of_glance(seen, presences, candidates)]
+    kept = [(sum(presences[c] for c in same) / glances, same) for same in _put_together(seen, presences, parts, each)]
     kept = sorted((k for k in kept if k[0] >= least), reverse=True)[:MOST]
     found = []
     for total, same in kept:
-        weights = present[same] / present[same].sum()
+        weights = seen.presence[same] / seen.presence[same].sum()
         values, sureness = {}, min(1.0, total)
-        for attribute, chances in zip(ATTRIBUTES, likely, strict=True):
-            best = (weights[:, None] * chances[number, same]).sum(0).max(-1)
+        for attribute, chances in zip(ATTRIBUTES, seen.chances, strict=True):
+            best = (weights[:, None] * chances[same]).sum(0).max(-1)
             values[attribute] = VALUES[attribute][int(best.indices)]
             sureness *= float(best.values)
-        box = (weights[:, None] * reading.box[number, same]).sum(0).clamp(0, 1)
-        u, depth = (weights[:, None] * reading.where[number, same]).sum(0).tolist()
+        box = (weights[:, None] * seen.box[same]).sum(0).clamp(0, 1)
+        u, depth = (weights[:, None] * seen.where[same]).sum(0).tolist()
         found.append((u, depth, box.tolist(), values, sureness))
     return [_found(rank, *one, size) for rank, one in enumerate(sorted(found, key=lambda f: f[0]), 1)]
+
+
+def _of_glance(seen: _Seen, presences: Sequence[float], candidates: Sequence[int]) -> list[list[int]]:
+    """The candidates of one glance by object; the strongest of an object is the first."""
+    left = sorted((c for c in candidates if presences[c] >= _FAINTEST), key=lambda c: -presences[c])
+    parts = []
+    while left:
+        one, *others = left
+        same = [c for c in others if c // SLOTS != one // SLOTS and seen.are_one(one, c, _IN_ONE_GLANCE)]
+        left = [c for c in others if c not in same]
+        parts.append([one, *same])
+    return parts
+
+
+def _put_together(seen: _Seen, presences: Sequence[float], parts: Sequence[list[int]], each: int) -> list[list[int]]:
+    """The candidates of all glances by object. `each`: candidates of a glance."""
+    left = sorted(parts, key=lambda part: -sum(presences[c] for c in part))
+    objects = []
+    while left:
+        one, *others = left
+        best: dict[int, tuple[float, list[int]]] = {}  # glance -> overlap, and what it sees there
+        for part in others:
+            glance, share = part[0] // each, seen.are_one(one[0], part[0], _IN_TWO_GLANCES)
+            if glance != one[0] // each and share > best.get(glance, (0.0,))[0]:
+                best[glance] = share, part
+        same = [part for _, part in best.values()]
+        left = [part for part in others if part not in same]
+        objects.append([c for part in (one, *same) for c in part])
+    return objects
 
 
 def _found(
@@ -72,18 +126,9 @@ def _found(
     return Found(SceneObject(rank, **values, box=edges, position=position, visible=1.0), sureness)
 
 
-def _are_one(reading: Reading, number: int, one: int, other: int) -> bool:
-    """Whether two candidates are one object seen from two cells."""
-    if one // SLOTS == other // SLOTS:
-        return False
-    colours = reading.attributes[ATTRIBUTES.index("colour")][number]
-    least = _SAME_COLOUR if colours[one].argmax() == colours[other].argmax() else _SAME
-    return _overlap(reading.box[number, one], reading.box[number, other]) >= least
-
-
-def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Intersection over union of two boxes (4,)."""
-    low, high = torch.maximum(one[:2], other[:2]), torch.minimum(one[2:], other[2:])
-    inner = float((high - low).clamp_min(0).prod())
-    areas = [float((box[2:] - box[:2]).clamp_min(0).prod()) for box in (one, other)]
+def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union of two boxes: left, top, right, bottom."""
+    areas = [max(0.0, right - left) * max(0.0, bottom - top) for left, top, right, bottom in (one, other)]
+    width = max(0.0, min(one[2], other[2]) - max(one[0], other[0]))
+    inner = width * max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
     return inner / max(sum(areas) - inner, 1e-9)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from transformers import SiglipVisionConfig
 
+from vision.parser.glances import GLANCES, look
 from vision.parser.model import Reading, SceneParser, loss
 from vision.parser.reading import objects_of
 from vision.parser.targets import SLOTS, Targets, collate, rows
@@ -73,6 +74,61 @@ def test_two_in_one_cell_are_both_kept() -> None:
     (found,) = objects_of(reading, 100)
 
     assert [f.thing.box for f in found] == [(0, 0, 50, 50), (10, 50, 60, 100)]  # the fourth is the first seen again
+
+
+class _Corner(SceneParser):
+    """Sees the bright things of a picture just as they are: one candidate a cell, for the thing whose middle it has."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+
+    @property
+    def patch_size(self) -> int:
+        return 16
+
+    def forward(self, pixels: torch.Tensor) -> Reading:
+        cells = 4
+        presence = torch.full((len(pixels), cells * cells, SLOTS), -30.0)
+        box = torch.zeros(len(pixels), cells * cells, SLOTS, 4)
+        for number, picture in enumerate(pixels[:, 0]):
+            ys, xs = (picture > 0).nonzero(as_tuple=True)
+            edges = torch.stack([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) / picture.shape[0]
+            column, row = ((edges[:2] + edges[2:]) / 2 * cells).long().tolist()
+            presence[number, row * cells + column, 0] = 30
+            box[number, row * cells + column, 0] = edges
+        flat = box.flatten(1, 2)
+        count = cells * cells * SLOTS
+        where = torch.stack([(flat[..., 0] + flat[..., 2]) / 2, torch.ones(len(pixels), count)], -1)
+        values = tuple(torch.zeros(len(pixels), count, len(VALUES[a])) for a in ATTRIBUTES)
+        return Reading(presence.flatten(1), values, flat, where)
+
+
+@pytest.mark.parametrize("corner", [(20, 30), (26, 10), (8, 8), (5, 37)])
+def test_all_glances_see_a_thing_where_it_is(corner: tuple[int, int]) -> None:
+    """Also where some have it in another cell; another picture beside it changes nothing."""
+    x, y = corner
+    pixels = torch.zeros(2, 3, 64, 64)
+    pixels[0, :, y : y + 12, x : x + 12] = 1
+    pixels[1, :, 40:50, 44:54] = 1
+
+    (first,), (second,) = objects_of(look(_Corner(), pixels), 64, glances=GLANCES)
+
+    assert first.thing.box == (x, y, x + 12, y + 12) and second.thing.box == (44, 40, 54, 50)
+    assert first.thing.position[0] == pytest.approx(x + 6, abs=1e-3)
+    assert first.sureness == pytest.approx(second.sureness) and first.thing.position[2] == second.thing.position[2]
+
+
+def test_what_few_glances_see_is_not_there() -> None:
+    class Doubtful(_Corner):
+        def forward(self, pixels: torch.Tensor) -> Reading:
+            reading = super().forward(pixels)
+            reading.presence[GLANCES // 2 - 1 :] = -30
+            return reading
+
+    pixels = torch.zeros(1, 3, 64, 64)
+    pixels[0, :, 20:30, 20:30] = 1
+
+    assert objects_of(look(Doubtful(), pixels), 64, glances=GLANCES) == [[]]
 
 
 @pytest.fixture
