@@ -20,9 +20,8 @@ from training.beginnings import begin_parser
 from training.config import ParserRecipe, load_recipe
 from training.patches import load_parser
 from training.scene_parser import build_parser
-from vision.parser.glances import GLANCES, look
+from vision.parser import glances
 from vision.parser.model import SceneParser
-from vision.parser.reading import objects_of
 from vision.pixels import normalised
 from vision.reasoning.listing import from_left
 from vision.scenes.dataset import Example, Split, examples
@@ -73,8 +72,8 @@ def read(parser: SceneParser, made: Iterable[Example], size: int) -> Iterator[tu
     """Each scene with what the parser sees in it; `size`: pixels of the pictures, and of those it takes."""
     left = iter(made)
     while part := list(itertools.islice(left, _AT_ONCE)):
-        reading = look(parser, normalised(np.stack([example.pixels for example in part])))
-        for example, found in zip(part, objects_of(reading, size, glances=GLANCES), strict=True):
+        pixels = normalised(np.stack([example.pixels for example in part]))
+        for example, found in zip(part, glances.read(parser, pixels, size), strict=True):
             yield example, [each.thing for each in found]
 
 

@@ -13,9 +13,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import SiglipVisionConfig
 
-from vision.parser.glances import GLANCES, look
+from vision.parser.glances import read
 from vision.parser.model import ParsingHead, SceneParser
-from vision.parser.reading import Found, objects_of
+from vision.parser.reading import Found
 
 HEAD_FILE = "parsing_head.safetensors"
 _TOWER = "vision_tower."
@@ -55,7 +55,7 @@ class SceneReader:
     def read(self, pixels: torch.Tensor) -> list[list[Found]]:
         """pixels: (B, 3, S, S) float32 as the model's image processor gives them. Returns each picture's objects from
         left to right, numbered from 1, boxes in pixels of `size`."""
-        return objects_of(look(self._parser, pixels), self._size, glances=GLANCES)
+        return read(self._parser, pixels, self._size)
 
 
 def save_head(head: ParsingHead, folder: Path) -> None:

@@ -1,4 +1,5 @@
-"""Look at a picture several times, moved by a part of a patch each time, and put together what was seen.
+"""Look at a picture several times, moved by a part of a patch each time, in colours and in grey, and put together what
+was seen.
 
 What lies between two patches in one glance lies inside one in another, and errors of single glances are outvoted
 where candidates are put together (`reading.py`). The same is known as test-time augmentation; what it brought is in
@@ -13,10 +14,19 @@ import torch
 from torch.nn import functional
 
 from vision.parser.model import Reading, SceneParser
+from vision.parser.reading import Found, objects_of
 
 _MOVED = 0.3  # of a patch
+_BRIGHTNESS = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 _WAYS = (-1, 0, 1)  # along each side
 GLANCES = len(_WAYS) ** 2
+
+
+@torch.inference_mode()
+def read(parser: SceneParser, pixels: torch.Tensor, size: int) -> list[list[Found]]:
+    """The objects of pictures (B, 3, S, S) normalised, from left to right; boxes and places in pixels of `size`."""
+    grey = torch.einsum("bchw,c->bhw", pixels, torch.tensor(_BRIGHTNESS))[:, None].expand_as(pixels)
+    return objects_of(look(parser, pixels), size, glances=GLANCES, in_grey=look(parser, grey))
 
 
 @torch.inference_mode()

@@ -23,6 +23,7 @@ _FAINTEST = 0.02  # presence of a candidate that is looked at
 # Boxes of one object overlap by at least this share: of another colour, of the same colour.
 _IN_ONE_GLANCE = (0.7, 0.5)
 _IN_TWO_GLANCES = (0.3, 0.2)
+_IN_GREY = 0.4  # and those of an object in colours and in grey
 
 
 @dataclass(frozen=True)
@@ -50,42 +51,64 @@ class _Seen:
         return share if share >= least[self.colours[one] == self.colours[other]] else 0.0
 
 
-def objects_of(reading: Reading, size: int, least: float = 0.5, glances: int = 1) -> list[list[Found]]:
+def objects_of(
+    reading: Reading, size: int, least: float = 0.5, glances: int = 1, in_grey: Reading | None = None
+) -> list[list[Found]]:
     """The objects of each picture that are present by at least `least` in the mean of the glances, from left to right,
-    numbered from 1; boxes and places in pixels of `size`. The candidates of each glance lie together."""
+    numbered from 1; boxes and places in pixels of `size`. The candidates of each glance lie together.
+
+    `in_grey`: as many glances at the same pictures without their colours, which have a say in what shape a thing has:
+    from its colour it is guessed too easily."""
+    grey = _seen(in_grey) if in_grey is not None else [None] * len(reading.presence)
+    return [_objects(one, other, size, least, glances) for one, other in zip(_seen(reading), grey, strict=True)]
+
+
+def _seen(reading: Reading) -> list[_Seen]:
+    """Of each picture."""
     presence = reading.presence.sigmoid()
     chances = [logits.softmax(-1) for logits in reading.attributes]
     colours = chances[ATTRIBUTES.index("colour")].argmax(-1).tolist()
     return [
-        _objects(
-            _Seen(one, tuple(c[number] for c in chances), box, where, box.tolist(), colours[number]),
-            size,
-            least,
-            glances,
-        )
+        _Seen(one, tuple(c[number] for c in chances), box, where, box.tolist(), colours[number])
         for number, (one, box, where) in enumerate(zip(presence, reading.box, reading.where, strict=True))
     ]
 
 
-def _objects(seen: _Seen, size: int, least: float, glances: int) -> list[Found]:
+@dataclass(frozen=True)
+class _Thing:
+    """What some candidates together say of one object."""
+
+    presence: float
+    chances: list[torch.Tensor]  # (values,) of each attribute
+    box: list[float]
+    where: list[float]
+
+
+def _objects(seen: _Seen, in_grey: _Seen | None, size: int, least: float, glances: int) -> list[Found]:
+    things = _things(seen, least, glances)
+    if in_grey is not None:
+        shape = ATTRIBUTES.index("shape")
+        others = _things(in_grey, least, glances)
+        for thing in things:
+            same = max(others, key=lambda other: _overlap(thing.box, other.box), default=None)
+            if same is not None and _overlap(thing.box, same.box) >= _IN_GREY:
+                thing.chances[shape] = (thing.chances[shape] + same.chances[shape]) / 2
+    return [_found(rank, one, size) for rank, one in enumerate(sorted(things, key=lambda one: one.where[0]), 1)]
+
+
+def _things(seen: _Seen, least: float, glances: int) -> list[_Thing]:
     presences = seen.presence.tolist()
     each = len(presences) // glances
     ranges = [range(start, start + each) for start in range(0, len(presences), each)]
     parts = [part for candidates in ranges for part in _of_glance(seen, presences, candidates)]
     kept = [(sum(presences[c] for c in same) / glances, same) for same in _put_together(seen, presences, parts, each)]
-    kept = sorted((k for k in kept if k[0] >= least), reverse=True)[:MOST]
-    found = []
-    for total, same in kept:
-        weights = seen.presence[same] / seen.presence[same].sum()
-        values, sureness = {}, min(1.0, total)
-        for attribute, chances in zip(ATTRIBUTES, seen.chances, strict=True):
-            best = (weights[:, None] * chances[same]).sum(0).max(-1)
-            values[attribute] = VALUES[attribute][int(best.indices)]
-            sureness *= float(best.values)
-        box = (weights[:, None] * seen.box[same]).sum(0).clamp(0, 1)
-        u, depth = (weights[:, None] * seen.where[same]).sum(0).tolist()
-        found.append((u, depth, box.tolist(), values, sureness))
-    return [_found(rank, *one, size) for rank, one in enumerate(sorted(found, key=lambda f: f[0]), 1)]
+    things = []
+    for total, same in sorted((k for k in kept if k[0] >= least), reverse=True)[:MOST]:
+        weights = (seen.presence[same] / seen.presence[same].sum())[:, None]
+        box = (weights * seen.box[same]).sum(0).clamp(0, 1).tolist()
+        where = (weights * seen.where[same]).sum(0).tolist()
+        things.append(_Thing(total, [(weights * chances[same]).sum(0) for chances in seen.chances], box, where))
+    return things
 
 
 def _of_glance(seen: _Seen, presences: Sequence[float], candidates: Sequence[int]) -> list[list[int]]:
@@ -117,11 +140,15 @@ def _put_together(seen: _Seen, presences: Sequence[float], parts: Sequence[list[
     return objects
 
 
-def _found(
-    rank: int, u: float, depth: float, box: list[float], values: dict[str, str], sureness: float, size: int
-) -> Found:
-    left, top, right, bottom = (round(edge * size) for edge in box)
+def _found(rank: int, thing: _Thing, size: int) -> Found:
+    left, top, right, bottom = (round(edge * size) for edge in thing.box)
     edges = (left, top, max(right, left + 1), max(bottom, top + 1))
+    u, depth = thing.where
+    values, sureness = {}, min(1.0, thing.presence)
+    for attribute, chances in zip(ATTRIBUTES, thing.chances, strict=True):
+        best = chances.max(-1)
+        values[attribute] = VALUES[attribute][int(best.indices)]
+        sureness *= float(best.values)
     position = (u * size, (top + bottom) / 2, depth * DEPTH_UNIT)
     return Found(SceneObject(rank, **values, box=edges, position=position, visible=1.0), sureness)
 

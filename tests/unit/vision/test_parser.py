@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from transformers import SiglipVisionConfig
 
-from vision.parser.glances import GLANCES, look
+from vision.parser.glances import GLANCES, look, read
 from vision.parser.model import Reading, SceneParser, loss
 from vision.parser.reading import objects_of
 from vision.parser.targets import SLOTS, Targets, collate, rows
@@ -116,6 +116,28 @@ def test_all_glances_see_a_thing_where_it_is(corner: tuple[int, int]) -> None:
     assert first.thing.box == (x, y, x + 12, y + 12) and second.thing.box == (44, 40, 54, 50)
     assert first.thing.position[0] == pytest.approx(x + 6, abs=1e-3)
     assert first.sureness == pytest.approx(second.sureness) and first.thing.position[2] == second.thing.position[2]
+
+
+def test_a_shape_is_told_from_grey_too_and_all_else_from_colours() -> None:
+    class Guessing(_Corner):
+        def forward(self, pixels: torch.Tensor) -> Reading:
+            reading = super().forward(pixels)
+            is_grey = bool((pixels[:, 0] == pixels[:, 1]).all())
+            for attribute, logits in zip(ATTRIBUTES, reading.attributes, strict=True):
+                logits[..., 1 if is_grey else 0] = 5 if is_grey and attribute == "shape" else 3
+            return reading
+
+    pixels = torch.zeros(1, 3, 64, 64)
+    pixels[0, 0, 20:30, 20:30] = 1
+    parser = Guessing()
+
+    ((in_colours,),) = objects_of(look(parser, pixels), 64, glances=GLANCES)
+    ((found,),) = read(parser, pixels, 64)
+
+    assert in_colours.thing.shape == VALUES["shape"][0] and found.thing.shape == VALUES["shape"][1]
+    assert found.thing.box == in_colours.thing.box
+    for attribute in set(ATTRIBUTES) - {"shape"}:
+        assert getattr(found.thing, attribute) == VALUES[attribute][0]
 
 
 def test_what_few_glances_see_is_not_there() -> None:
