@@ -12,6 +12,7 @@ from shared.settings import Settings
 from shared.side_door import Health
 from shared.store import Store
 from shared.telemetry import configure_logging
+from shared.text.analyser import Analyser
 from shared.watched import watched
 from workers.ingest.serve import serve_ingest
 
@@ -35,7 +36,11 @@ async def _serve(settings: Settings) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         announcing = tasks.create_task(_announce(ready))
-        await serve_ingest(settings, broker, store, ready=ready, stop=stop)
+        analyser = Analyser()
+        try:
+            await serve_ingest(settings, broker, store, ready=ready, stop=stop, analyser=analyser)
+        finally:
+            await analyser.close()
         announcing.cancel()
 
 
