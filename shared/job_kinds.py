@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from shared.messages import IngestDocument, Permit
+from shared.messages import DigestArticle, IngestDocument, Permit
 from shared.store import Store
 from shared.store.claims import Claims
-from shared.topology import INGEST_LANE
+from shared.topology import DIGEST_LANE, INGEST_LANE
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +22,5 @@ class JobKind:
 
 
 DOCUMENTS = JobKind(INGEST_LANE, lambda store: store.documents, lambda job_id: IngestDocument(document_id=job_id))
-KINDS = (DOCUMENTS,)
+DIGESTS = JobKind(DIGEST_LANE, lambda store: store.digests, lambda job_id: DigestArticle(digest_id=job_id))
+KINDS = (DOCUMENTS, DIGESTS)
