@@ -93,6 +93,10 @@ bench-vision: $(VENV)/test.stamp ## What the model sees in unseen pictures, and 
 bench-documents: $(VENV)/test.stamp ## What is found in documents, on which page, how fast they are read; needs NUNMAL_DATA_DIR; writes build/bench/documents.json (10 min)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.documents $(ARGS)
 
+.PHONY: bench-digest
+bench-digest: $(VENV)/test.stamp ## Digests of articles beside their baselines; needs NUNMAL_DATA_DIR; writes build/bench/digest.json (10 min)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.digest $(ARGS)
+
 .PHONY: capacity-check
 capacity-check: $(VENV)/test.stamp ## Compare what the capacity model says with a live worker; writes build/bench/capacity.json (3 min)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.capacity_check $(ARGS)

@@ -1,6 +1,6 @@
-"""The command `nunmal`: up (everything in one process), web, worker, ingest (reads documents), fleet (several workers);
-beside a running service: dead (failed answers), users, keys, adapters, votes (for training), audit, doctor (is all set
-up well), backup, restore, migrate; and train, which tunes a model offline.
+"""The command `nunmal`: up (everything in one process), web, worker, ingest (reads documents, digests articles), fleet
+(several workers); beside a running service: dead (failed answers), users, keys, adapters, votes (for training), audit,
+doctor (is all set up well), backup, restore, migrate; and train, which tunes a model offline.
 
 Exit codes: 0 ended as asked, 1 refused or a service it needs is away, 2 it was set up wrongly. One line says why.
 """
@@ -81,7 +81,7 @@ def _start(options: argparse.Namespace, settings: Settings) -> None:
 
         serve_web(settings)
     elif options.command == "ingest":
-        from workers.ingest.__main__ import main as serve_ingest
+        from workers.job_worker import main as serve_ingest
 
         serve_ingest(settings)
     elif options.command == "fleet":
@@ -221,7 +221,10 @@ def _parser() -> argparse.ArgumentParser:
     worker = commands.add_parser("worker", help="one worker; needs NUNMAL_BROKER_URL and NUNMAL_STORE_URL")
     worker.add_argument("--gpu", type=_count_from_0, metavar="N", help="run on this GPU, as nvidia-smi counts them")
     worker.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)  # infra/fleet.py holds its stdin
-    commands.add_parser("ingest", help="one worker that reads documents; needs what a worker needs, without a model")
+    commands.add_parser(
+        "ingest",
+        help="reads documents, digests articles; needs what a worker needs, without a model",
+    )
     fleet = commands.add_parser("fleet", help="several workers, restarted when one dies; needs what a worker needs")
     places = fleet.add_mutually_exclusive_group(required=True)
     places.add_argument("--gpus", metavar="all|0,2", help="one worker on each of these GPUs")

@@ -31,6 +31,7 @@ from shared.text.analyser import Analyser
 from shared.watched import watched
 from web.listening import address_of, allow_many_streams, listening
 from web.serve import serve_web
+from workers.digest.serve import serve_digests
 from workers.ingest.serve import serve_ingest
 from workers.serve import serve_worker
 
@@ -73,7 +74,7 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
             finally:
                 stop.set()
 
-        analyser = Analyser()  # one dictionary in memory for both
+        analyser = Analyser()  # one dictionary in memory for all
         web = serve_web(
             *(settings, broker, store),
             node_id=new_id(),
@@ -83,6 +84,10 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
             analyser=analyser,
         )
         ingest = serve_ingest(
+            *(settings, broker, store), ready=asyncio.Event(), stop=stop, analyser=analyser, drain=asyncio.Event()
+        )
+
+        digests = serve_digests(
             *(settings, broker, store), ready=asyncio.Event(), stop=stop, analyser=analyser, drain=asyncio.Event()
         )
 
@@ -101,6 +106,7 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
             rooms.create_task(room(web))
             rooms.create_task(room(worker()))
             rooms.create_task(room(ingest))
+            rooms.create_task(room(digests))
             if await first_of(worker_is_ready, stop) is worker_is_ready:
                 announce_ready("Nunmal", address_of(settings.web.host, web_socket))
             await stop.wait()

@@ -46,6 +46,13 @@ class IngestDocument(_Wire):
     document_id: str
 
 
+class DigestArticle(_Wire):
+    """Command, web -> the digest lane: a permit to digest the next waiting article, usually this one."""
+
+    kind: Literal["digest_article"] = "digest_article"
+    digest_id: str
+
+
 class CancelGeneration(_Wire):
     """Command, web -> all workers: free the slot of this generation within one step."""
 
@@ -114,12 +121,13 @@ class AdapterPublished(_Wire):
     adapter: str  # its name
 
 
-Permit = GenerateReply | IngestDocument
+Permit = GenerateReply | IngestDocument | DigestArticle
 Control = CancelGeneration | WatchGeneration | AdapterPublished
 NodeEvent = Annotated[TokensGenerated | GenerationChanged, Field(discriminator="kind")]
 AnyMessage = Annotated[
     GenerateReply
     | IngestDocument
+    | DigestArticle
     | CancelGeneration
     | WatchGeneration
     | TokensGenerated

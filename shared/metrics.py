@@ -138,6 +138,14 @@ INGEST_DOCUMENTS = Counter(
     "nunmal_ingest_documents_total", "Documents that were read to their end: ready, or an error code.", ("outcome",)
 )
 
+DIGEST_OUTCOMES = Counter(
+    "nunmal_digests_total", "Articles that were digested to their end: ready, or an error code.", ("outcome",)
+)
+DIGEST_SUMMARIES = Counter(
+    "nunmal_digest_summaries_total", "Summaries of digests by who wrote them: llm, extract.", ("by",)
+)
+DIGEST_SECONDS = Histogram("nunmal_digest_seconds", "From claiming an article to its digest.", buckets=_REQUEST_BUCKETS)
+
 # A lane, as a web node sees it.
 
 QUEUE_DEPTH = Gauge("nunmal_queue_depth", "Questions that wait for a worker.", _LANE)

@@ -91,6 +91,10 @@ class WebSettings(_Section):
     document_max_mib: int = Field(default=10, ge=1, le=15, description="Largest document a person may upload, in MiB.")
     documents_per_user: int = Field(default=100, ge=1, le=1000, description="Documents that are kept for one person.")
     document_space_mib: int = Field(default=200, ge=1, description="MiB of documents that are kept for one person.")
+    digest_max_kib: int = Field(
+        default=1024, ge=1, le=4096, description="Largest article a person may have digested, in KiB."
+    )
+    digests_per_user: int = Field(default=1000, ge=1, le=1000, description="Digests that are kept for one person.")
     prompt_max_chars: int = Field(
         default=500_000,
         ge=1,

@@ -19,6 +19,7 @@ ADAPTERS_KEY = "adapters.reload"
 
 CHAT_JOBS = "chat"  # the kind of job that answers a turn of a conversation
 INGEST_LANE = "ingest.documents"  # the kind of job that reads a document; no model is in it
+DIGEST_LANE = "digest.articles"  # the kind of job that digests an article
 
 # Looking at a dead letter delivers it, and RabbitMQ 4 drops what was delivered 20 times from a queue without a limit.
 DEAD_QUEUE_ARGUMENTS: dict[str, str | int] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}

@@ -1,20 +1,23 @@
-"""An ingest worker in a test's own process, or `python -m tests.ingest_house STORE_URL DATABASE`: one to be killed."""
+"""A worker that reads documents, or one that digests articles, in a test's own process; or one to be killed:
+`python -m tests.ingest_house STORE_URL DATABASE [digests]`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from shared.broker.base import Broker
 from shared.broker.memory import MemoryBroker
+from shared.digests import DigestJob
 from shared.documents import Document, DocumentState
 from shared.entrypoint import announce_ready
 from shared.settings import load_settings
 from shared.store import Store
 from tests.local_analyser import LocalAnalyser
 from tests.waiting import until
+from workers.digest.serve import serve_digests
 from workers.ingest.serve import serve_ingest
 
 _PATIENCE_S = 110.0
@@ -25,10 +28,25 @@ async def ingest_worker(
     store: Store, broker: Broker, *, stale_after_s: float = 60.0, **ingest: float
 ) -> AsyncIterator[None]:
     """Reads what comes while inside. `stale_after_s`: long, because the analyser beside it holds up its heartbeat."""
+    async with _worker(serve_ingest, store, broker, stale_after_s, **ingest):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def digest_worker(store: Store, broker: Broker, *, stale_after_s: float = 60.0) -> AsyncIterator[None]:
+    """Digests what comes while inside."""
+    async with _worker(serve_digests, store, broker, stale_after_s):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _worker(
+    serve: Callable[..., Awaitable[None]], store: Store, broker: Broker, stale_after_s: float, **ingest: float
+) -> AsyncIterator[None]:
     stop, ready = asyncio.Event(), asyncio.Event()
     settings = load_settings({}, ingest=ingest, worker={"heartbeat_s": 0.2, "stale_after_s": stale_after_s})
-    serving = serve_ingest(settings, broker, store, ready=ready, stop=stop, analyser=LocalAnalyser())
-    task = asyncio.create_task(serving)
+    serving = serve(settings, broker, store, ready=ready, stop=stop, analyser=LocalAnalyser())
+    task = asyncio.ensure_future(serving)
     await ready.wait()
     try:
         yield
@@ -49,9 +67,22 @@ async def ended(store: Store, document: Document) -> Document:
     return found
 
 
-async def _main(store_url: str, database: str) -> None:
+async def digested(store: Store, job: DigestJob) -> DigestJob:
+    """Once it is ready or has failed."""
+
+    async def look() -> DigestJob | None:
+        found = await store.digests.get(job.id, job.user_id)
+        return found if found and found.state.is_final else None
+
+    found = await until(look, _PATIENCE_S)
+    assert found is not None, "it was not digested in time"
+    return found
+
+
+async def _main(store_url: str, database: str, what: str = "documents") -> None:
     """Permits of another process never come here: recovery finds what waits."""
-    async with Store(store_url, database) as store, MemoryBroker() as broker, ingest_worker(store, broker):
+    worker = digest_worker if what == "digests" else ingest_worker
+    async with Store(store_url, database) as store, MemoryBroker() as broker, worker(store, broker):
         announce_ready("Nunmal ingest")
         await asyncio.Event().wait()
 

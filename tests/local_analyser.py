@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 from shared.text.analyser import Analyser
-from shared.text.morphemes import Stem, stems
+from shared.text.morphemes import Morpheme, Stem, analysed, stems
 
 
 class LocalAnalyser(Analyser):
     async def stems(self, texts: Sequence[str]) -> list[list[Stem]]:
         return await asyncio.to_thread(lambda: [stems(text) for text in texts])
+
+    async def morphemes(self, texts: Sequence[str]) -> list[list[Morpheme]]:
+        return await asyncio.to_thread(lambda: [analysed(text) for text in texts])

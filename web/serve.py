@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from uvicorn import Config, Server
 
-from shared import forgetting, ingest_recovery, recovery
+from shared import forgetting, job_recovery, recovery
 from shared.broker.base import Broker
 from shared.settings import Settings
 from shared.store import Store
@@ -82,11 +82,11 @@ async def serve_web(
     async with asyncio.TaskGroup() as tasks:
         stale_after = timedelta(seconds=settings.worker.stale_after_s)
         recovering = tasks.create_task(recovery.run(store, broker, stale_after))
-        recovering_documents = tasks.create_task(ingest_recovery.run(store, broker, stale_after))
+        recovering_jobs = tasks.create_task(job_recovery.run(store, broker, stale_after))
         tidying = tasks.create_task(forgetting.run(store, settings.retention))
         ending = tasks.create_task(end_on_stop())
         await server.serve(sockets=[sock])
         ending.cancel()
         recovering.cancel()
-        recovering_documents.cancel()
+        recovering_jobs.cancel()
         tidying.cancel()

@@ -1,7 +1,7 @@
 """Documents of people, and who reads them: one document an upload; its pages and chunks are document_contents.py.
 
-Every call of a person takes the owner's id: a foreign document and an unknown one look the same. Every write of a
-worker is fenced by (document, attempt).
+Every call of a person takes the owner's id: a foreign document and an unknown one look the same. How a worker claims
+one is claims.py.
 """
 
 from __future__ import annotations
@@ -10,19 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import ReturnDocument
-
 from shared.documents import Document, DocumentKind, DocumentState
-from shared.errors import NunmalError
 from shared.ids import new_id
 from shared.store import connection
 from shared.store.blobs import Blobs
+from shared.store.claims import MOST_ROWS, Claims
 from shared.store.connection import Collection, translated
 from shared.store.document_contents import DocumentContents
 from shared.store.times import moment, now
 
 _LATE_WRITES_S = 20 * 60.0  # a worker that was frozen may write a page so long after its document was removed
-_MOST_READ = 1000
 _SHOWN = {"$in": [str(state) for state in DocumentState if state is not DocumentState.REMOVED]}
 
 
@@ -34,8 +31,9 @@ class DocumentSpace:
     size_bytes: int
 
 
-class Documents:
+class Documents(Claims[Document]):
     def __init__(self, collection: Collection, pages: Collection, chunks: Collection, blobs: Blobs) -> None:
+        super().__init__(collection, _document)
         self._documents = collection
         self._blobs = blobs
         self.contents = DocumentContents(pages, chunks, blobs)
@@ -84,14 +82,14 @@ class Documents:
     @translated
     async def of_user(self, user_id: str) -> list[Document]:
         """The last uploaded first."""
-        cursor = self._documents.find({"user_id": user_id, "state": _SHOWN}).limit(_MOST_READ)
+        cursor = self._documents.find({"user_id": user_id, "state": _SHOWN}).limit(MOST_ROWS)
         return sorted([_document(row) async for row in cursor], key=lambda document: document.id, reverse=True)
 
     @translated
     async def with_file(self, user_id: str, sha256: str) -> Document | None:
         """This person's document of the same bytes, unless it could not be read."""
         query = {"user_id": user_id, "sha256": sha256, "state": _SHOWN}
-        cursor = self._documents.find(query).limit(_MOST_READ)
+        cursor = self._documents.find(query).limit(MOST_ROWS)
         found = [_document(row) async for row in cursor]
         return next((document for document in found if document.state is not DocumentState.FAILED), None)
 
@@ -102,25 +100,7 @@ class Documents:
         sizes = [row["size_bytes"] async for row in self._documents.find(query, {"size_bytes": 1}).limit(limit)]
         return DocumentSpace(len(sizes), sum(sizes))
 
-    # What workers do.
-
-    @translated
-    async def claim(self, worker_id: str) -> Document | None:
-        """The waiting document whose turn it is, or None. Counts the attempt; what stalled goes after the others."""
-        found = await self._documents.find_one_and_update(
-            {"state": str(DocumentState.WAITING)},
-            {
-                "$set": {"state": str(DocumentState.READING), "worker_id": worker_id, "begun_at": now()},
-                "$inc": {"attempt": 1, "stalled": 1},
-            },
-            sort=[("stalled", 1), ("tag", 1), ("_id", 1)],
-            return_document=ReturnDocument.AFTER,
-        )
-        if not found:
-            return None
-        begun: dict[str, Any] = {"begun_with": found["pages_done"]}
-        await self._documents.update_one(_owned(found["_id"], found["attempt"]), {"$set": begun})
-        return _document(found | begun)
+    # What workers do, beside what is done with every job.
 
     @translated
     async def counted(self, document_id: str, attempt: int, page_count: int) -> bool:
@@ -133,42 +113,12 @@ class Documents:
         return await self._change(document_id, attempt, {"pages_done": number, "stalled": 0})
 
     @translated
-    async def give_back(self, document_id: str, attempt: int) -> bool:
-        """For another worker: this one ends, or is lost."""
-        return await self._change(document_id, attempt, {"state": str(DocumentState.WAITING), "worker_id": None})
-
-    @translated
     async def finish(self, document_id: str, attempt: int, index_digest: str) -> bool:
         changes = {"state": str(DocumentState.READY), "worker_id": None, "index_digest": index_digest}
         return await self._change(document_id, attempt, changes)
 
-    @translated
-    async def fail(self, document_id: str, attempt: int, error: NunmalError) -> bool:
-        changes = {"state": str(DocumentState.FAILED), "worker_id": None}
-        return await self._change(
-            document_id, attempt, changes | {"error_code": error.code, "error_facts": error.facts}
-        )
-
-    async def _change(self, document_id: str, attempt: int, changes: dict[str, Any]) -> bool:
-        return bool((await self._documents.update_one(_owned(document_id, attempt), {"$set": changes})).matched_count)
-
-    # What recovery does.
-
-    @translated
-    async def being_read(self) -> list[Document]:
-        cursor = self._documents.find({"state": str(DocumentState.READING)}).limit(_MOST_READ)
-        return [_document(row) async for row in cursor]
-
-    @translated
-    async def waiting(self, without_permit_s: float) -> list[str]:
-        """Ids of those whose last permit was sent longer ago, whose turn is first first."""
-        query = {"state": str(DocumentState.WAITING), "permit_at": {"$lt": now() - without_permit_s}}
-        cursor = self._documents.find(query, {"_id": 1}).sort("tag", 1).limit(_MOST_READ)
-        return [row["_id"] async for row in cursor]
-
-    @translated
-    async def permit_sent(self, document_id: str) -> None:
-        await self._documents.update_one({"_id": document_id}, {"$set": {"permit_at": now()}})
+    def _begun(self, row: connection.Document) -> dict[str, Any]:
+        return {"begun_with": row["pages_done"]}
 
     # What goes.
 
@@ -211,10 +161,6 @@ class Documents:
             if file:
                 await self._blobs.leftovers.suspect([file])
                 await self._blobs.leftovers.collect(1, [file])
-
-
-def _owned(document_id: str, attempt: int) -> dict[str, Any]:
-    return {"_id": document_id, "attempt": attempt, "state": str(DocumentState.READING)}
 
 
 def _document(row: connection.Document) -> Document:

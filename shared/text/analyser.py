@@ -1,4 +1,4 @@
-"""Texts to stems, in a process beside this one that begins with the first of them and ends with the node."""
+"""Texts to stems or morphemes, in a process beside this one that begins with the first and ends with the node."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import json
 import logging
 from asyncio.subprocess import Process
 from collections.abc import Sequence
+from typing import Any
 
 from shared.child_process import end_process, start_module
 from shared.organising_errors import SearchUnavailable
 from shared.telemetry import fields
-from shared.text.morphemes import Stem
+from shared.text.morphemes import Morpheme, Stem
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +31,20 @@ class Analyser:
 
     async def stems(self, texts: Sequence[str]) -> list[list[Stem]]:
         """Of the beginning of each text. Raises SearchUnavailable when it crashed or took too long."""
+        return [[Stem(*stem) for stem in found] for found in await self._analysed("stems", texts)]
+
+    async def morphemes(self, texts: Sequence[str]) -> list[list[Morpheme]]:
+        """As `stems`."""
+        return [[Morpheme(*each) for each in found] for found in await self._analysed("morphemes", texts)]
+
+    async def _analysed(self, what: str, texts: Sequence[str]) -> list[list[Any]]:
         if not texts:
             return []
-        line = json.dumps([text[:MOST_CHARACTERS] for text in texts]).encode() + b"\n"
+        line = json.dumps([what, [text[:MOST_CHARACTERS] for text in texts]]).encode() + b"\n"
         async with self._turn:
             try:
                 async with asyncio.timeout(self._within_s):
-                    said = json.loads(await self._ask(line))
+                    said: list[list[Any]] = json.loads(await self._ask(line))
             except (TimeoutError, OSError, ValueError) as error:
                 log.warning("analyser_lost", extra=fields(reason=type(error).__name__))
                 await self.close()
@@ -44,7 +52,7 @@ class Analyser:
             except BaseException:  # cancelled in the middle: what it says next would be taken for another's
                 await self.close()
                 raise
-        return [[Stem(*stem) for stem in found] for found in said]
+        return said
 
     async def close(self) -> None:
         process, self._process = self._process, None

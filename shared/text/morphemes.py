@@ -30,6 +30,22 @@ class Stem:
         return self.text.endswith(_VERB_MARK)
 
 
+@dataclass(frozen=True, slots=True)
+class Morpheme:
+    """As it stands in a text (`start` to `end`, in code points), with Kiwi's tag; `form` is that of a dictionary."""
+
+    form: str
+    tag: str
+    start: int
+    end: int
+
+
+def analysed(text: str) -> list[Morpheme]:
+    """All of them, punctuation too."""
+    tokens = _kiwi(has_long_names=False).tokenize(text)
+    return [Morpheme(token.form, token.tag, token.start, token.start + token.len) for token in tokens]
+
+
 def stems(text: str) -> list[Stem]:
     """What is found in `text` and finds it: nouns, verbs, adjectives, adverbs, foreign words, numbers, without case.
 

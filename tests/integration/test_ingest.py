@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared import ingest_recovery
+from shared import job_recovery
 from shared.broker.memory import MemoryBroker
 from shared.documents import Document, DocumentKind, DocumentState
 from shared.messages import IngestDocument
@@ -152,8 +152,8 @@ async def test_recovery_takes_back_what_lost_workers_read_and_leaves_the_living_
     await store.workers.beat("here", INGEST_LANE, "documents", "none", slots=2, busy=1)
     assert await store.documents.claim("here") is not None
 
-    assert await ingest_recovery.sweep(store, memory_broker, stale_after) == 1
-    assert await ingest_recovery.sweep(store, memory_broker, stale_after) == 0, "its permit is fresh"
+    assert await job_recovery.sweep(store, memory_broker, stale_after) == 1
+    assert await job_recovery.sweep(store, memory_broker, stale_after) == 0, "its permit is fresh"
 
     states = {each.id: each.state for each in await store.documents.of_user("u")}
     assert states == {lost.id: DocumentState.WAITING, held.id: DocumentState.READING}

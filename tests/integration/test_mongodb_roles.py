@@ -19,7 +19,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from infra import adapters, keys, users, votes
 from infra.migrations.origin import ORIGIN
 from infra.migrations.run import RECORDS, run
-from shared import forgetting, ingest_recovery, recovery
+from shared import forgetting, job_recovery, recovery
 from shared.broker.memory import MemoryBroker
 from shared.chat import AccountRole
 from shared.comparisons import Choice, Pairing
@@ -208,7 +208,7 @@ async def _have_a_document(person: WebVisitor, store: Store) -> None:
     await person.get("/documents")
     parts: list[Part] = [("csrf_token", person.csrf_token), ("document", "a.txt", b"text")]
     assert (await person.post_raw("/documents", multipart(parts), CONTENT_TYPE)).status_code == 303
-    await ingest_recovery.sweep(store, MemoryBroker(), timedelta(seconds=1))
+    await job_recovery.sweep(store, MemoryBroker(), timedelta(seconds=1))
     await person.get("/documents?q=hello")
     (action,) = re.findall(r'action="(/documents/[^"]+/delete)"', person.page)
     await person.post(action)

@@ -16,10 +16,7 @@ from shared.text.analyser import Analyser
 from shared.text.passages import chunker_for, found_by, passages_of
 from workers.ingest.page_reader import PageReader
 from workers.ingest.parsing.parsed import ParsedPage
-
-
-class Lost(Exception):
-    """Somebody else has this document now, or its owner has removed it."""
+from workers.jobs.work import require
 
 
 async def read_document(document: Document, store: Store, analyser: Analyser, reader: PageReader) -> str:
@@ -34,7 +31,7 @@ async def read_document(document: Document, store: Store, analyser: Analyser, re
     async with contextlib.aclosing(pages):
         async for said in pages:
             if isinstance(said, int):
-                _require(await store.documents.counted(document.id, document.attempt, said))
+                require(await store.documents.counted(document.id, document.attempt, said))
             else:
                 await _keep(document, said, store, analyser)
     if not await store.documents.contents.has_text(document.id):
@@ -49,10 +46,5 @@ async def _keep(document: Document, parsed: ParsedPage, store: Store, analyser: 
     stems = await analyser.stems([found_by(page.text, chunk) for chunk in chunks])
     passages = await asyncio.to_thread(passages_of, document.id, page, chunks, stems)
     await store.documents.contents.put_page(document.id, document.user_id, page, passages)
-    _require(await store.documents.page_done(document.id, document.attempt, page.number))
+    require(await store.documents.page_done(document.id, document.attempt, page.number))
     INGEST_PAGES.inc()
-
-
-def _require(is_ours: bool) -> None:
-    if not is_ours:
-        raise Lost

@@ -149,12 +149,20 @@ def test_html_loses_scripts_and_keeps_headings() -> None:
     assert list(html_blocks(page.encode())) == ["## 제목 하나", "안녕 하세요", "둘"]
 
 
+def test_code_keeps_its_lines_and_a_fence_that_it_does_not_end_itself() -> None:
+    page = "<p>앞<pre><code># 주석\n  if <b>a</b>:\n</code></pre>뒤<p>끝"
+
+    assert list(html_blocks(page.encode())) == ["앞", "```\n# 주석\n  if a:\n```", "뒤", "끝"]
+    assert list(markdown_blocks("~~~\n```\n가\n```\n~~~".encode())) == ["````\n```\n가\n```\n````"]
+    assert list(markdown_blocks(b"```\n```\n")) == [""]
+
+
 def test_markdown_loses_its_marks_and_keeps_headings_and_tables() -> None:
     text = "# 제목 *하나*\n\n눈이 **온다**.\n그친다.\n\n- ![그림](a.png) 점\n"
     text += "\n| 가 | 나 |\n|--|--|\n| 1 | 2 |\n\n```\n# 코드\n```\n"
 
     blocks = list(markdown_blocks(text.encode()))
-    assert blocks == ["# 제목 하나", "눈이 온다.\n그친다.", "그림 점", "가 | 나", "1 | 2", "# 코드"]
+    assert blocks == ["# 제목 하나", "눈이 온다.\n그친다.", "그림 점", "가 | 나", "1 | 2", "```\n# 코드\n```"]
 
 
 def test_korean_text_of_any_age_is_read() -> None:
@@ -181,3 +189,13 @@ def test_text_is_nfc() -> None:
 
 def test_the_small_pdfs_of_the_tests_are_whole() -> None:
     assert len(PdfDocument(pdf_of(PAGES))) == 3
+
+
+def test_code_that_is_cut_is_code_in_every_part() -> None:
+    code = "\n\n".join(f"# 주석 {number}\n줄 = {number}" for number in range(400))
+    pages = list(parts_of(markdown_blocks(f"앞\n\n```\n{code}\n```\n\n## 제목\n\n뒤".encode())))
+
+    assert len(pages) > 2 and all(len(page.text) <= PART_CHARACTERS for page in pages)
+    for page in pages:
+        assert page.text.count("```") % 2 == 0
+    assert pages[1].text.startswith("```\n") and pages[-1].text.endswith("## 제목\n\n뒤")

@@ -1,4 +1,5 @@
-"""HTML as readers see it, with its headings; scripts and styles are dropped, nothing is fetched."""
+"""HTML as readers see it, with its headings and its code between fences; scripts and styles are dropped, nothing is
+fetched."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from lxml import etree
 from lxml import html as lxml_html
 
 from shared.document_errors import DocumentBroken
-from workers.ingest.parsing.parts import heading, tidy_line
+from workers.ingest.parsing.parts import fenced, heading, tidy_line
 from workers.ingest.parsing.plain import decoded
 
 _UNSEEN = ("script", "style", "noscript", "template", "head", "svg", "iframe", "object")
@@ -32,12 +33,21 @@ def html_blocks(data: bytes) -> Iterator[str]:
     etree.strip_elements(root, *_UNSEEN, with_tail=False)
     line: list[str] = []
     level = 0
+    code = None
     for event, element in etree.iterwalk(root, events=("start", "end")):
         is_inline = element.tag in _INLINE
+        if code is not None:
+            if element is code and event == "end":
+                code, line = None, [element.tail or ""]
+            continue
         if not is_inline:
             text = tidy_line(" ".join("".join(line).split()))
             if text:
                 yield heading(level, text) if level else text
             line = []
+            if event == "start" and element.tag == "pre":
+                code = element
+                yield fenced("".join(element.itertext()))
+                continue
             level = _HEADINGS.get(str(element.tag), 0) if event == "start" else 0
         line.append((element.text if event == "start" else element.tail) or "")

@@ -1,4 +1,4 @@
-"""Markdown as readers see it, with its headings."""
+"""Markdown as readers see it, with its headings; code keeps its fence, so that none of its lines is taken for one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from workers.ingest.parsing.parts import heading, tidy_line
+from workers.ingest.parsing.parts import fenced, heading, tidy_line
 from workers.ingest.parsing.plain import decoded
 
 
@@ -27,7 +27,7 @@ def markdown_blocks(data: bytes) -> Iterator[str]:
                 yield " | ".join(row or ())
                 row = None
             case "fence" | "code_block":
-                yield token.content.rstrip()
+                yield fenced(token.content)
             case "inline":
                 text = "\n".join(tidy_line(line) for line in _text(token).split("\n"))
                 if row is not None:

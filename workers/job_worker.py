@@ -1,4 +1,4 @@
-"""`nunmal ingest`: one worker that reads documents. Needs NUNMAL_BROKER_URL and NUNMAL_STORE_URL."""
+"""`nunmal ingest`: a worker that reads documents and digests articles. Needs NUNMAL_BROKER_URL and NUNMAL_STORE_URL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from shared.settings import Settings
 from shared.side_door import Health
 from shared.store import Store
 from shared.telemetry import configure_logging
+from shared.text.analyser import Analyser
 from shared.watched import watched
+from workers.digest.serve import serve_digests
 from workers.ingest.serve import serve_ingest
 
 
@@ -27,6 +29,7 @@ def main(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     assert settings.broker_url is not None and settings.store_url is not None
     stop, ready = asyncio.Event(), asyncio.Event()
+    reads, digests = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop)
     async with (
         watched(settings, "ingest", Health(ready, stop)),
@@ -35,7 +38,15 @@ async def _serve(settings: Settings) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         announcing = tasks.create_task(_announce(ready))
-        await serve_ingest(settings, broker, store, ready=ready, stop=stop)
+        analyser = Analyser()
+        try:
+            async with asyncio.TaskGroup() as rooms:
+                for serve, is_ready in ((serve_ingest, reads), (serve_digests, digests)):
+                    rooms.create_task(serve(settings, broker, store, ready=is_ready, stop=stop, analyser=analyser))
+                await asyncio.gather(reads.wait(), digests.wait())
+                ready.set()
+        finally:
+            await analyser.close()
         announcing.cancel()
 
 

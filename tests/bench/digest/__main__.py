@@ -1,0 +1,89 @@
+"""`make bench-digest`: digests beside their baselines. Writes build/bench/digest.json, raw samples with it.
+
+python -m tests.bench.digest [--documents 200]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.digesting.difficulty import calibration, difficulty_of, features_of
+from shared.settings import load_settings
+from tests.bench.circumstances import circumstances
+from tests.bench.digest.articles import UNSEEN, Levelled, levelled
+from tests.bench.digest.made import made
+from tests.bench.digest.summaries import compared, keyword_f1, news
+from tests.bench.processes import Cores
+
+OUT = Path("build/bench/digest.json")
+SEED = 7
+_SHOWN = (
+    *("valid", "by_llm_share", "grounded_keywords", "rougeL", "lead3_rougeL", "textrank_rougeL", "difficulty_kendall"),
+    "articles_per_min_per_core",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.digest")
+    parser.add_argument("--documents", type=int, default=200)
+    options = parser.parse_args()
+    data_dir = load_settings().data_dir
+    documents = asyncio.run(made(data_dir, options.documents, SEED))
+    articles = news(data_dir)
+    summaries = compared(articles, SEED)
+    levels = list(levelled(data_dir))
+    held_out = [each for each in levels if not each.calibrates and each.collection not in UNSEEN]
+    difficulty = {
+        "held_out": _agreement(held_out),
+        "unseen_collections": _agreement([each for each in levels if each.collection in UNSEEN]),
+    }
+    result = circumstances("tests.bench.digest", Cores.of_machine()) | {
+        "seed": SEED,
+        "made": documents,
+        "summaries": summaries,
+        "keyword_f1_of_headlines": keyword_f1(articles),
+        "difficulty": difficulty,
+        "valid": documents["valid"],
+        "by_llm_share": documents["by_llm_share"],
+        "grounded_keywords": documents["grounded_keywords"],
+        "rougeL": summaries["ours"]["ROUGE-L"]["value"],
+        "lead3_rougeL": summaries["lead3"]["ROUGE-L"]["value"],
+        "textrank_rougeL": max(summaries[way]["ROUGE-L"]["value"] for way in ("textrank", "textrank_as_long")),
+        "difficulty_kendall": difficulty["held_out"]["kendall"],
+        "articles_per_min_per_core": documents["articles_per_min_per_core"],
+    }
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    sys.stdout.write("".join(f"{name}: {result[name]:.4f}\n" for name in _SHOWN))
+
+
+def _agreement(found: Sequence[Levelled]) -> dict[str, Any]:
+    """Kendall's tau-b of the score, 1 to 5, with the level, beginner or advanced."""
+    by = calibration()
+    scores = [difficulty_of(features_of(each.article, each.morphemes, by.words), by).score for each in found]
+    samples = [
+        {"document": f"{each.collection}/{each.path}", "level": each.level, "score": score}
+        for each, score in zip(found, scores, strict=True)
+    ]
+    return {"kendall": kendall(scores, [each.level for each in found]), "articles": len(found), "samples": samples}
+
+
+def kendall(one: Sequence[float], other: Sequence[float]) -> float:
+    """Tau-b, which knows ties."""
+    pairs = np.triu_indices(len(one), 1)
+    orders = [np.sign(np.subtract.outer(np.array(each, dtype=float), each))[pairs] for each in (one, other)]
+    untied = [int((order != 0).sum()) for order in orders]
+    return float((orders[0] * orders[1]).sum() / math.sqrt(untied[0] * untied[1])) if all(untied) else 0.0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The third kind of job: digesting articles. Needs no torch."""
