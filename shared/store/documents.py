@@ -72,6 +72,7 @@ class Documents:
             "permit_at": now(),
             "begun_at": None,
             "begun_with": 0,
+            "pages_unread": 0,
         }
         await self._documents.insert_one(document)
         return _document(document)
@@ -138,9 +139,9 @@ class Documents:
         return await self._change(document_id, attempt, {"state": str(DocumentState.WAITING), "worker_id": None})
 
     @translated
-    async def finish(self, document_id: str, attempt: int, index_digest: str) -> bool:
+    async def finish(self, document_id: str, attempt: int, index_digest: str, *, pages_unread: int = 0) -> bool:
         changes = {"state": str(DocumentState.READY), "worker_id": None, "index_digest": index_digest}
-        return await self._change(document_id, attempt, changes)
+        return await self._change(document_id, attempt, changes | {"pages_unread": pages_unread})
 
     @translated
     async def fail(self, document_id: str, attempt: int, error: NunmalError) -> bool:
@@ -239,4 +240,5 @@ def _document(row: connection.Document) -> Document:
         created_at=moment(row["created_at"]),
         begun_at=None if begun_at is None else moment(begun_at),
         begun_with=row["begun_with"],
+        pages_unread=row.get("pages_unread", 0),  # none before scans were read
     )

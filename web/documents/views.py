@@ -37,7 +37,7 @@ def document_views(documents: Sequence[Document], words: Words) -> list[Document
     return [
         DocumentView(
             document,
-            document.kind is DocumentKind.PDF,
+            document.kind in (DocumentKind.PDF, DocumentKind.PNG, DocumentKind.JPEG),
             _eta(document, words, now),
             words.explain_code(document.error_code, document.error_facts) if document.error_code else "",
         )

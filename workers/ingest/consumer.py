@@ -14,6 +14,7 @@ from shared.store import Store
 from shared.telemetry import fields
 from shared.text.analyser import Analyser
 from shared.topology import INGEST_LANE
+from workers.ingest.ocr.base import OcrEngine
 from workers.ingest.page_reader import PageReader
 from workers.ingest.reading import Lost, read_document
 from workers.patience import patiently
@@ -26,11 +27,12 @@ _MOST_STALLED = 3  # attempts in a row without a new page
 class IngestConsumer:
     """`on_permit` is the broker's handler."""
 
-    def __init__(self, worker_id: str, store: Store, analyser: Analyser, reader: PageReader) -> None:
+    def __init__(self, worker_id: str, store: Store, analyser: Analyser, reader: PageReader, ocr: OcrEngine) -> None:
         self._worker_id = worker_id
         self._store = store
         self._analyser = analyser
         self._reader = reader
+        self._ocr = ocr
         self.busy = 0
 
     async def on_permit(self, delivery: Delivery) -> None:
@@ -65,7 +67,7 @@ class IngestConsumer:
         try:
             if document.stalled > _MOST_STALLED:
                 raise DocumentTooManyAttempts
-            digest = await read_document(document, self._store, self._analyser, self._reader)
+            done = await read_document(document, self._store, self._analyser, self._reader, self._ocr)
         except Lost:
             log.info("document_lost", extra=fields(id=document.id))
         except DocumentError as error:
@@ -81,6 +83,9 @@ class IngestConsumer:
             await patiently(lambda: documents.give_back(document.id, document.attempt))
             return False
         else:
-            if await patiently(lambda: documents.finish(document.id, document.attempt, digest)):
+            finish = documents.finish
+            if await patiently(
+                lambda: finish(document.id, document.attempt, done.index_digest, pages_unread=done.pages_unread)
+            ):
                 INGEST_DOCUMENTS.labels("ready").inc()
         return True

@@ -17,6 +17,7 @@ from shared.text.analyser import Analyser
 from shared.topology import INGEST_LANE
 from workers.heartbeat import WorkerIdentity, beat_forever
 from workers.ingest.consumer import IngestConsumer
+from workers.ingest.ocr.tesseract import Tesseract
 from workers.ingest.page_reader import PageReader
 from workers.service_times import ServiceTimes
 
@@ -43,7 +44,7 @@ async def serve_ingest(
     worker = WorkerIdentity(new_id(), INGEST_LANE, "documents", _NO_MODEL, _SLOTS)
     reader = PageReader(most_pages=settings.ingest.max_pages, within_s=settings.ingest.page_timeout_s)
     own = analyser or Analyser()
-    consumer = IngestConsumer(worker.id, store, own, reader)
+    consumer = IngestConsumer(worker.id, store, own, reader, Tesseract(settings.ingest.ocr_timeout_s))
     stale_after = timedelta(seconds=settings.worker.stale_after_s)
     is_known = asyncio.Event()
 
