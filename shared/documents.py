@@ -101,6 +101,14 @@ class Document:
     pages_unread: int  # pages whose letters could not be read, once it is ready
 
 
+def seconds_left(document: Document, now: datetime) -> float | None:
+    """As fast as this attempt's pages were; None while nobody can tell."""
+    read = document.pages_done - document.begun_with
+    if document.state is not DocumentState.READING or document.begun_at is None or read < 1:
+        return None
+    return (document.page_count - document.pages_done) * (now - document.begun_at).total_seconds() / read
+
+
 def packed(words: Iterable[WordBox]) -> bytes:
     """12 bytes a word, for the store."""
     rows = ((word.start, word.end, *(_ten_thousandths(value) for value in word[2:])) for word in words)
