@@ -6,18 +6,19 @@ import asyncio
 import contextlib
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
 
 from shared.settings import environment_without_settings
 
 _LONGEST_LINE = 64 << 10
 
 
-async def start_module(module: str, longest_line: int = _LONGEST_LINE) -> Process:
+async def start_module(module: str, longest_line: int = _LONGEST_LINE, arguments: Sequence[str] = ()) -> Process:
     """`longest_line`: bytes of one line that it writes. Ctrl-C does not reach it: who starts it ends it.
 
     Raises OSError."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module),
+        *(sys.executable, "-m", module, *arguments),
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,

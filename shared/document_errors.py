@@ -75,6 +75,18 @@ class DocumentBroken(DocumentError):
     code = "document_broken"
 
 
+class OcrUnavailable(DocumentError):
+    """A page without text, and no program here that reads pictures of it. Of a page, or of all."""
+
+    code = "ocr_unavailable"
+
+
+class OcrFailed(DocumentError):
+    """That program crashed or took too long. Of a page, or of all."""
+
+    code = "ocr_failed"
+
+
 class DocumentTooManyAttempts(DocumentError):
     """Reading it failed several times without a fault that we know."""
 

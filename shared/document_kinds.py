@@ -11,6 +11,7 @@ from shared.documents import DocumentKind
 MOST_NAME_CHARACTERS = 120
 
 _HEAD = 1024  # bytes in which a PDF has to say that it is one
+_PICTURES = {b"\x89PNG\r\n\x1a\n": DocumentKind.PNG, b"\xff\xd8\xff": DocumentKind.JPEG}
 _ARCHIVE, _COMPOUND = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _WORD_BODY = b"word/document.xml"
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
@@ -29,6 +30,9 @@ def kind_of(name: str, data: bytes) -> DocumentKind:
         raise DocumentEmpty
     if b"%PDF-" in data[:_HEAD]:
         return DocumentKind.PDF
+    for first, kind in _PICTURES.items():
+        if data.startswith(first):
+            return kind
     if data.startswith(_ARCHIVE) and _WORD_BODY in data:
         return DocumentKind.DOCX
     if data.startswith(_COMPOUND) and _ENCRYPTED_PACKAGE in data:

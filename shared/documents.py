@@ -20,6 +20,8 @@ class DocumentKind(StrEnum):
     """What a file is, whatever it is called."""
 
     PDF = "pdf"
+    PNG = "png"
+    JPEG = "jpeg"
     DOCX = "docx"
     MARKDOWN = "markdown"
     HTML = "html"
@@ -58,6 +60,7 @@ class Page:
     picture: str | None = None
     width: int = 0
     height: int = 0
+    note: str | None = None  # the code of why its letters could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,15 @@ class Document:
     created_at: datetime
     begun_at: datetime | None  # of the current attempt
     begun_with: int  # pages that were done when it began
+    pages_unread: int  # pages whose letters could not be read, once it is ready
+
+
+def seconds_left(document: Document, now: datetime) -> float | None:
+    """As fast as this attempt's pages were; None while nobody can tell."""
+    read = document.pages_done - document.begun_with
+    if document.state is not DocumentState.READING or document.begun_at is None or read < 1:
+        return None
+    return (document.page_count - document.pages_done) * (now - document.begun_at).total_seconds() / read
 
 
 def packed(words: Iterable[WordBox]) -> bytes:

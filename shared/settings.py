@@ -173,6 +173,9 @@ class IngestSettings(_Section):
     page_timeout_s: float = Field(
         default=30.0, gt=0, description="Longest time the parser may take for one page, in seconds."
     )
+    ocr_timeout_s: float = Field(
+        default=120.0, gt=0, description="Longest time for reading the letters of one scanned page, in seconds."
+    )
 
 
 class MailSettings(_Section):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
 import unicodedata
 import zipfile
 from collections.abc import Sequence
 
 import docx
 from docx.document import Document as DocxDocument
+from PIL import Image, ImageDraw, ImageFont
 
 PAGES = (
     "눈꽃 마을의 도서관은 1987년에 문을 열었다. 열람실은 모두 세 곳이다.",
@@ -49,6 +52,32 @@ def pdf_of(pages: Sequence[str]) -> bytes:
     tree = objects.add(f"<< /Type /Pages /Count {len(made)} /Kids [{' '.join(f'{each} 0 R' for each in made)}] >>")
     assert tree == parent
     return objects.file(objects.add(f"<< /Type /Catalog /Pages {tree} 0 R >>"))
+
+
+def scan_of(text: str, pixels: int = 24, *, family: str = "Noto Sans CJK KR", width: int = 1000) -> Image.Image:
+    """A page of text as a picture, in letters `pixels` high."""
+    font = korean_font(pixels, family)
+    lines = [line for paragraph in text.split("\n") for line in _fitting(paragraph, font, width - 120)]
+    image = Image.new("L", (width, round(120 + 1.6 * pixels * len(lines))), 255)
+    draw = ImageDraw.Draw(image)
+    for number, line in enumerate(lines):
+        draw.text((60, 60 + 1.6 * pixels * number), line, font=font, fill=0)
+    return image
+
+
+def korean_font(pixels: int, family: str = "Noto Sans CJK KR") -> ImageFont.FreeTypeFont:
+    """Of those that infra/services.sh ensures."""
+    found = subprocess.run(
+        [str(shutil.which("fc-match")), "-f", "%{file}\n%{index}", family], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    return ImageFont.truetype(found[0], pixels, index=int(found[1]) & 0xFFFF)
+
+
+def image_file(image: Image.Image, kind: str) -> bytes:
+    """`kind`: as Pillow names it (PNG, JPEG, PDF)."""
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
 
 
 def docx_of(headings: dict[str, str], table: Sequence[Sequence[str]] = ()) -> bytes:
@@ -114,6 +143,16 @@ def _wrapped(text: str) -> list[str]:
     lines = [""]
     for word in text.split(" "):
         if lines[-1] and len(lines[-1]) + 1 + len(word) > _LINE_LETTERS:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+    """Lines that are no wider, cut between words."""
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and font.getlength(f"{lines[-1]} {word}") > width:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return lines

@@ -28,6 +28,8 @@ from web.adapters.trials import Trials
 from web.api.access import Callers
 from web.api.adapter_routes import PATH as ADAPTERS
 from web.api.adapter_routes import adapters_blueprint
+from web.api.document_routes import PATH as API_DOCUMENTS
+from web.api.document_routes import api_documents_blueprint
 from web.api.envelope import Envelopes
 from web.api.models import Models
 from web.api.openapi import openapi_document
@@ -216,7 +218,9 @@ def create_app(
     app.register_blueprint(turns_blueprint(branches, voting, service, chat_page, visitors))
     app.register_blueprint(search_blueprint(search, visitors))
     documents = DocumentService(store, broker, settings.web)
-    app.register_blueprint(documents_blueprint(documents, Answering(store, analyser), visitors, large_bodies))
+    answering = Answering(store, analyser)
+    app.register_blueprint(documents_blueprint(documents, answering, visitors, large_bodies))
+    app.register_blueprint(api_documents_blueprint(documents, answering, Callers(store), envelopes, large_bodies))
     app.register_blueprint(library_blueprint(store, LibraryService(store, service), visitors))
     sharing = Sharing(store, service)
     app.register_blueprint(share_blueprint(sharing, service, throttling, visitors, clients, settings.web.public_url))
@@ -319,6 +323,8 @@ def _most_body_bytes(settings: WebSettings, path: str, mimetype: str) -> int | N
         return MOST_IMPORT_MIB * _MIB + _MOST_BODY_BYTES
     if path == DOCUMENTS:
         return MOST_DOCUMENTS_AT_ONCE * settings.document_max_mib * _MIB + _MOST_BODY_BYTES
+    if path == API_DOCUMENTS:
+        return settings.document_max_mib * _MIB + _MOST_BODY_BYTES
     if path == UPLOADS:
         return picture_mib * _MIB + _MOST_BODY_BYTES
     is_question = path == "/chat" or (path.startswith("/chat/") and path.count("/") == 2)

@@ -36,6 +36,7 @@ SCOPE_WORDS = {
     "completions": "keys.scope_completions",
     "models": "keys.scope_models",
     "jobs": "keys.scope_jobs",
+    "documents": "keys.scope_documents",
     "adapters": "keys.scope_adapters",
 }
 EXPIRY_WORDS = {"30": "keys.days_30", "90": "keys.days_90", "365": "keys.days_365", "": "keys.days_any"}

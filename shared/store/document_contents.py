@@ -65,6 +65,12 @@ class DocumentContents:
         return await self._chunks.find_one({"document_id": document_id}, {"_id": 1}) is not None
 
     @translated
+    async def notes(self, document_id: str) -> list[str]:
+        """Of its pages whose letters could not be read: why."""
+        cursor = self._pages.find({"document_id": document_id}, {"note": 1})
+        return [row["note"] async for row in cursor if row.get("note")]
+
+    @translated
     async def digest(self, document_id: str) -> str:
         """sha256 of all pages and chunks of a document, its own id left out: equal files have equal ones."""
         hashed = hashlib.sha256()
@@ -109,12 +115,13 @@ def _page_row(document_id: str, user_id: str, page: Page) -> Document:
         "picture": page.picture,
         "width": page.width,
         "height": page.height,
+        "note": page.note,
     }
 
 
 def _page(row: Document) -> Page:
     words = unpacked(bytes(row["words"]))
-    return Page(row["number"], row["text"], words, row["picture"], row["width"], row["height"])
+    return Page(row["number"], row["text"], words, row["picture"], row["width"], row["height"], row.get("note"))
 
 
 def _chunk_row(user_id: str, number: int, passage: Passage) -> Document:

@@ -70,6 +70,7 @@ class Documents(Claims[Document]):
             "permit_at": now(),
             "begun_at": None,
             "begun_with": 0,
+            "pages_unread": 0,
         }
         await self._documents.insert_one(document)
         return _document(document)
@@ -113,9 +114,9 @@ class Documents(Claims[Document]):
         return await self._change(document_id, attempt, {"pages_done": number, "stalled": 0})
 
     @translated
-    async def finish(self, document_id: str, attempt: int, index_digest: str) -> bool:
+    async def finish(self, document_id: str, attempt: int, index_digest: str, *, pages_unread: int = 0) -> bool:
         changes = {"state": str(DocumentState.READY), "worker_id": None, "index_digest": index_digest}
-        return await self._change(document_id, attempt, changes)
+        return await self._change(document_id, attempt, changes | {"pages_unread": pages_unread})
 
     def _begun(self, row: connection.Document) -> dict[str, Any]:
         return {"begun_with": row["pages_done"]}
@@ -185,4 +186,5 @@ def _document(row: connection.Document) -> Document:
         created_at=moment(row["created_at"]),
         begun_at=None if begun_at is None else moment(begun_at),
         begun_with=row["begun_with"],
+        pages_unread=row.get("pages_unread", 0),  # none before scans were read
     )

@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from shared.adapters.folder import FILES
 from web.api.adapter_objects import Adapter, AdapterList, Differences, Version
+from web.api.document_objects import Document, DocumentAnswer, DocumentDeleted, DocumentList
 from web.api.objects import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -27,7 +28,14 @@ from web.api.objects import (
     Model,
     ModelList,
 )
-from web.api.requests import CanaryRequest, ChatCompletionRequest, CompletionRequest, JobRequest, OverrideRequest
+from web.api.requests import (
+    AskRequest,
+    CanaryRequest,
+    ChatCompletionRequest,
+    CompletionRequest,
+    JobRequest,
+    OverrideRequest,
+)
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -38,10 +46,10 @@ _REFUSALS = {
     400: "The request is not what this route takes; `param` says where.",
     401: "No valid API key.",
     403: "The key may not do this.",
-    404: "There is no such model, job or address.",
+    404: "There is no such model, job, document or address.",
     409: "Another change is under way, or it is in use.",
     413: "The body is too large.",
-    415: "The body is not application/json.",
+    415: "The body is not of the type this route takes.",
     429: "A limit of this account is reached.",
     500: "A fault of ours.",
     503: "A part of the service is away or full.",
@@ -62,7 +70,8 @@ class Operation:
     answers: dict[str, type[BaseModel] | None]  # by content type; None: any JSON
     scope: str | None = None  # None: needs no key
     body: type[BaseModel] | None = None
-    files: tuple[str, ...] = ()  # of a form that also has a `name`
+    files: tuple[str, ...] = ()  # of a form
+    fields: tuple[str, ...] = ()  # of that form, beside its files
     status: int = 200
     refusals: tuple[int, ...] = ()
     query: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -129,6 +138,38 @@ OPERATIONS = (
         refusals=(404,),
     ),
     Operation(
+        *("post", "/v1/documents", "createDocument", "Upload a file and have it read; the same bytes are kept once."),
+        answers={JSON: Document},
+        scope="documents",
+        status=202,
+        refusals=(400, 413, 415, 429),
+        files=("file",),
+    ),
+    Operation(
+        *("get", "/v1/documents", "listDocuments", "Your documents, the last first."),
+        answers={JSON: DocumentList},
+        scope="documents",
+    ),
+    Operation(
+        *("get", "/v1/documents/{document}", "retrieveDocument", "One of them, and how far it is read."),
+        answers={JSON: Document},
+        scope="documents",
+        refusals=(404,),
+    ),
+    Operation(
+        *("delete", "/v1/documents/{document}", "deleteDocument", "It and all that was made of it, read or not."),
+        answers={JSON: DocumentDeleted},
+        scope="documents",
+        refusals=(404,),
+    ),
+    Operation(
+        *("post", "/v1/documents/ask", "askDocuments", "Sentences of your documents that answer, with their pages."),
+        answers={JSON: DocumentAnswer},
+        scope="documents",
+        body=AskRequest,
+        refusals=(400, 404, 413, 415),
+    ),
+    Operation(
         *("get", "/v1/adapters", "listAdapters", "Every adapter with its versions, and how they are used."),
         answers={JSON: AdapterList},
         scope=_RESEARCH,
@@ -140,6 +181,7 @@ OPERATIONS = (
         status=201,
         refusals=(400, 413, 415),
         files=FILES,
+        fields=("name",),
     ),
     Operation(
         *("get", "/v1/adapters/{name}", "retrieveAdapter", "One of them, and how far each worker is."),
@@ -220,7 +262,7 @@ def openapi_document() -> str:
         "info": {
             "title": "Nunmal API",
             "version": "1",
-            "description": "Speaks OpenAI's chat completions, completions and models; jobs and adapters are our own.",
+            "description": "Speaks OpenAI's chat completions, completions and models; the rest is our own.",
         },
         "servers": [{"url": "/"}],
         "security": [{"key": []}],
@@ -255,12 +297,13 @@ def _described(operation: Operation) -> dict[str, Any]:
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(operation.body)}}}
     elif operation.files:
-        described["requestBody"] = {"required": True, "content": {FORM: {"schema": _form(operation.files)}}}
+        described["requestBody"] = {"required": True, "content": {FORM: {"schema": _form(operation)}}}
     return described
 
 
-def _form(files: tuple[str, ...]) -> dict[str, Any]:
-    fields = {"name": {"type": "string"}} | {file: {"type": "string", "format": "binary"} for file in files}
+def _form(operation: Operation) -> dict[str, Any]:
+    fields: dict[str, Any] = {name: {"type": "string"} for name in operation.fields}
+    fields |= {file: {"type": "string", "format": "binary"} for file in operation.files}
     return {"type": "object", "required": list(fields), "properties": fields}
 
 

@@ -41,6 +41,12 @@ class ModelUnknown(NotFound):
     code = "model_not_found"
 
 
+class DocumentUnknown(NotFound):
+    """Or somebody else's."""
+
+    code = "document_not_found"
+
+
 class NodeEnding(ServiceError):
     """This web node ends before the answer does."""
 

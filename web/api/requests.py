@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from shared.documents import MOST_QUESTION_CHARACTERS
 from web.api.fields import Body, Int64, Only, Penalty, Text, TokenLimit, TopK
 from web.api.problems import ParametersConflict
 
@@ -186,6 +187,15 @@ class JobRequest(_Chat):
     )
     n: Annotated[Any, Only((1,))] = None
     stream: Annotated[Any, Only((False,))] = None
+
+
+class AskRequest(Body):
+    """The body of POST /v1/documents/ask."""
+
+    question: Annotated[Text, Field(min_length=1, max_length=MOST_QUESTION_CHARACTERS)]
+    documents: list[str] | None = Field(
+        None, min_length=1, max_length=100, description="Ids of documents; without it all that are ready are asked."
+    )
 
 
 class CanaryRequest(Body):

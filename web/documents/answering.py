@@ -14,6 +14,7 @@ import numpy as np
 
 from shared.document_errors import DocumentQuestionInvalid
 from shared.documents import MOST_QUESTION_CHARACTERS, Document, DocumentState, Passage
+from shared.errors import NotFound
 from shared.store import Store
 from shared.text.analyser import Analyser
 from shared.text.passages import EMBEDDER
@@ -71,15 +72,20 @@ class Answering:
         self._analyser = analyser
         self._shelves: OrderedDict[tuple[str, ...], _Shelf] = OrderedDict()
 
-    async def answer(self, user_id: str, text: str) -> Answer:
-        """From all of this person's documents that are ready.
+    async def answer(self, user_id: str, text: str, documents: Sequence[str] | None = None) -> Answer:
+        """From these documents of this person's, or all of them; from those that are ready.
 
-        Raises DocumentQuestionInvalid, MessageInvalid, SearchUnavailable, StoreUnavailable.
+        Raises NotFound, DocumentQuestionInvalid, MessageInvalid, SearchUnavailable, StoreUnavailable.
         """
         text = tidy(text, MOST_QUESTION_CHARACTERS).strip()
         if not text or len(text) > MOST_QUESTION_CHARACTERS:
             raise DocumentQuestionInvalid(limit=MOST_QUESTION_CHARACTERS)
-        ready = [each for each in await self._store.documents.of_user(user_id) if each.state is DocumentState.READY]
+        known = await self._store.documents.of_user(user_id)
+        if documents is not None:
+            if not set(documents) <= {each.id for each in known}:
+                raise NotFound
+            known = [each for each in known if each.id in documents]
+        ready = [each for each in known if each.state is DocumentState.READY]
         if not ready:
             return Answer(text, (), 0)
         shelf = await self._shelf(user_id, ready)

@@ -97,6 +97,7 @@ def documents_blueprint(
             "document_page.html",
             document=document,
             page=found,
+            reason=visitors.current().words.explain_code(found.note, {}) if found.note else "",
             boxes=boxes_of(found, start, end),
             pieces=(found.text[:start], found.text[start:end], found.text[end:]),
             path=f"{PATH}/{document.id}/pages/",

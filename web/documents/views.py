@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.documents import Document, DocumentKind, DocumentState, Page, marked
+from shared.documents import Document, DocumentKind, DocumentState, Page, marked, seconds_left
 from web.words import Words
 
 
@@ -37,7 +37,7 @@ def document_views(documents: Sequence[Document], words: Words) -> list[Document
     return [
         DocumentView(
             document,
-            document.kind is DocumentKind.PDF,
+            document.kind in (DocumentKind.PDF, DocumentKind.PNG, DocumentKind.JPEG),
             _eta(document, words, now),
             words.explain_code(document.error_code, document.error_facts) if document.error_code else "",
         )
@@ -59,9 +59,5 @@ def boxes_of(page: Page, start: int, end: int) -> list[Box]:
 
 
 def _eta(document: Document, words: Words, now: datetime) -> str:
-    """As fast as this attempt's pages were."""
-    read = document.pages_done - document.begun_with
-    if document.state is not DocumentState.READING or document.begun_at is None or read < 1:
-        return ""
-    left = document.page_count - document.pages_done
-    return words.duration(left * (now - document.begun_at).total_seconds() / read)
+    left = seconds_left(document, now)
+    return "" if left is None else words.duration(left)

@@ -13,7 +13,7 @@ from shared.child_process import end_process, start_module
 from shared.document_errors import REFUSALS, DocumentBroken
 from shared.documents import DocumentKind, WordBox
 from shared.telemetry import fields
-from workers.ingest.parsing.parsed import ParsedPage
+from workers.ingest.parsing.parsed import ParsedPage, Scan
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,11 @@ async def _page(process: Process) -> ParsedPage:
     assert process.stdout is not None  # a pipe
     picture = await process.stdout.readexactly(said["picture"])
     words = tuple(WordBox(*word) for word in said["words"])
-    return ParsedPage(said["page"], said["text"], words, picture, said["width"], said["height"])
+    scan = None
+    if shape := said["scan"]:
+        width, height = shape
+        scan = Scan(width, height, await process.stdout.readexactly(width * height))
+    return ParsedPage(said["page"], said["text"], words, picture, said["width"], said["height"], scan)
 
 
 async def _said(process: Process) -> dict[str, Any]:

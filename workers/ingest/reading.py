@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 
-from shared.document_errors import DocumentBroken, DocumentWithoutText
+from shared.document_errors import REFUSALS, DocumentBroken, DocumentWithoutText, OcrFailed, OcrUnavailable
 from shared.documents import Document, Page
 from shared.metrics import INGEST_PAGES
 from shared.store import Store
 from shared.text.analyser import Analyser
 from shared.text.passages import chunker_for, found_by, passages_of
+from workers.ingest.ocr.base import OcrEngine, Reading
 from workers.ingest.page_reader import PageReader
 from workers.ingest.parsing.parsed import ParsedPage
 from workers.jobs.work import require
 
 
-async def read_document(document: Document, store: Store, analyser: Analyser, reader: PageReader) -> str:
-    """Its index digest, once all pages are kept.
+@dataclass(frozen=True, slots=True)
+class ReadDocument:
+    index_digest: str
+    pages_unread: int  # pages whose letters could not be read
+
+
+async def read_document(
+    document: Document, store: Store, analyser: Analyser, reader: PageReader, ocr: OcrEngine
+) -> ReadDocument:
+    """Once all pages are kept.
 
     Raises Lost, DocumentError, SearchUnavailable (of the analyser), StoreUnavailable.
     """
@@ -33,18 +43,31 @@ async def read_document(document: Document, store: Store, analyser: Analyser, re
             if isinstance(said, int):
                 require(await store.documents.counted(document.id, document.attempt, said))
             else:
-                await _keep(document, said, store, analyser)
-    if not await store.documents.contents.has_text(document.id):
-        raise DocumentWithoutText
-    return await store.documents.contents.digest(document.id)
+                await _keep(document, said, store, analyser, ocr)
+    contents = store.documents.contents
+    notes = await contents.notes(document.id)
+    if not await contents.has_text(document.id):
+        raise REFUSALS[notes[0]] if notes else DocumentWithoutText
+    return ReadDocument(await contents.digest(document.id), len(notes))
 
 
-async def _keep(document: Document, parsed: ParsedPage, store: Store, analyser: Analyser) -> None:
+async def _keep(document: Document, parsed: ParsedPage, store: Store, analyser: Analyser, ocr: OcrEngine) -> None:
     picture = await store.blobs.put(parsed.picture) if parsed.picture else None
-    page = Page(parsed.number, parsed.text, parsed.words, picture, parsed.width, parsed.height)
+    text, note = await _text_of(parsed, ocr)
+    page = Page(parsed.number, text.text, text.words, picture, parsed.width, parsed.height, note)
     chunks = await asyncio.to_thread(chunker_for(document.kind).split, page.text)
     stems = await analyser.stems([found_by(page.text, chunk) for chunk in chunks])
     passages = await asyncio.to_thread(passages_of, document.id, page, chunks, stems)
     await store.documents.contents.put_page(document.id, document.user_id, page, passages)
     require(await store.documents.page_done(document.id, document.attempt, page.number))
     INGEST_PAGES.inc()
+
+
+async def _text_of(parsed: ParsedPage, ocr: OcrEngine) -> tuple[Reading, str | None]:
+    """Its letters, or those of its picture; with the code of why they could not be read, if so."""
+    if parsed.scan is None:
+        return Reading(parsed.text, parsed.words), None
+    try:
+        return await ocr.read(parsed.scan), None
+    except (OcrUnavailable, OcrFailed) as error:
+        return Reading("", ()), error.code

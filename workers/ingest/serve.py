@@ -12,6 +12,8 @@ from shared.metrics import INGEST_DOCUMENTS
 from shared.settings import Settings
 from shared.store import Store
 from shared.text.analyser import Analyser
+from workers.ingest.ocr.base import OcrEngine
+from workers.ingest.ocr.tesseract import Tesseract
 from workers.ingest.page_reader import PageReader
 from workers.ingest.reading import read_document
 from workers.jobs.serve import serve_jobs
@@ -24,14 +26,16 @@ class ReadingWork(JobWork[Document]):
     refusals = (DocumentError,)
     too_many_attempts = DocumentTooManyAttempts
 
-    def __init__(self, store: Store, analyser: Analyser, reader: PageReader) -> None:
+    def __init__(self, store: Store, analyser: Analyser, reader: PageReader, ocr: OcrEngine) -> None:
         self._store = store
         self._analyser = analyser
         self._reader = reader
+        self._ocr = ocr
 
     async def do(self, job: Document) -> None:
-        digest = await read_document(job, self._store, self._analyser, self._reader)
-        require(await self._store.documents.finish(job.id, job.attempt, digest))
+        done = await read_document(job, self._store, self._analyser, self._reader, self._ocr)
+        finish = self._store.documents.finish
+        require(await finish(job.id, job.attempt, done.index_digest, pages_unread=done.pages_unread))
 
     def ended(self, outcome: str) -> None:
         INGEST_DOCUMENTS.labels(outcome).inc()
@@ -49,5 +53,5 @@ async def serve_ingest(
 ) -> None:
     """Read documents until `stop`. `analyser` stays open. See `serve_jobs`."""
     reader = PageReader(most_pages=settings.ingest.max_pages, within_s=settings.ingest.page_timeout_s)
-    work = ReadingWork(store, analyser, reader)
+    work = ReadingWork(store, analyser, reader, Tesseract(settings.ingest.ocr_timeout_s))
     await serve_jobs(settings, broker, store, work, ready=ready, stop=stop, drain=drain)

@@ -17,11 +17,19 @@ from tests.bench.circumstances import circumstances
 from tests.bench.documents.citations import cited
 from tests.bench.documents.korquad import korquad
 from tests.bench.documents.retrieval import answered, found, halves, prepared
+from tests.bench.documents.scans import characters_read
 from tests.bench.processes import Cores
+from workers.ingest.ocr.tesseract import Tesseract
 
 OUT = Path("build/bench/documents.json")
 SEED = 7
 _QUICK = 300  # questions
+_PIXELS = (12, 16)
+_SHOWN = (
+    *("ocr_12px", "ocr_16px", "korquad_hit1", "korquad_hit5"),
+    *("false_answer_rate", "citation_page", "ingest_pages_per_s"),
+)
+_OCR_WITHIN_S = 600.0
 
 
 def main() -> None:
@@ -29,6 +37,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few questions: does it run?")
     parser.add_argument("--documents", type=int, default=50, help="generated PDFs of 20 pages")
     parser.add_argument("--questions", type=int, default=12, help="for each of them")
+    parser.add_argument("--pages", type=int, default=4, help="scanned ones, for each font and size")
     options = parser.parse_args()
     passages, questions = korquad(load_settings().data_dir)
     if options.quick:
@@ -41,6 +50,11 @@ def main() -> None:
         "answers": {"tuned_on": answered(data, tuned, SEED), "reported": answered(data, reported, SEED)},
         "citations": asyncio.run(cited(passages, questions, options.documents, options.questions)),
     }
+    engine = Tesseract(_OCR_WITHIN_S)
+    result["scans"] = [
+        asyncio.run(characters_read(engine, passages, pixels, options.pages, SEED)) for pixels in _PIXELS
+    ]
+    result |= {f"ocr_{read['pixels']}px": read["accuracy"] for read in result["scans"]}
     result |= {
         "korquad_hit1": result["korquad"]["reported"]["hit1"],
         "korquad_hit5": result["korquad"]["reported"]["hit5"],
@@ -50,8 +64,7 @@ def main() -> None:
     }
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    shown = ("korquad_hit1", "korquad_hit5", "false_answer_rate", "citation_page", "ingest_pages_per_s")
-    sys.stdout.write("".join(f"{name}: {result[name]:.4f}\n" for name in shown))
+    sys.stdout.write("".join(f"{name}: {result[name]:.4f}\n" for name in _SHOWN))
 
 
 if __name__ == "__main__":

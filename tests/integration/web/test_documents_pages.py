@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
+import pypdfium2 as pdfium
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 from quart import Quart, Response
 
 from shared.broker.memory import MemoryBroker
 from shared.store import Store
-from tests.documents import PAGES, decomposed, pdf_of
+from tests.documents import PAGES, decomposed, image_file, pdf_of, scan_of
 from tests.ingest_house import ended, ingest_worker
 from tests.local_analyser import LocalAnalyser
 from tests.multipart import CONTENT_TYPE, Part, multipart
@@ -49,6 +52,15 @@ async def _read(store: Store, broker: MemoryBroker) -> None:
             await ended(store, document)
 
 
+def _with_picture_page(pdf: bytes, image: Image.Image) -> bytes:
+    """One more page at its end."""
+    document, scanned = pdfium.PdfDocument(pdf), pdfium.PdfDocument(image_file(image, "PDF"))
+    document.import_pages(scanned)
+    file = io.BytesIO()
+    document.save(file)
+    return file.getvalue()
+
+
 def _citations(person: WebVisitor) -> list[tuple[str, str, str]]:
     """Quote, chip and where it leads."""
     rows = BeautifulSoup(person.page, "html.parser").select(".citations li")
@@ -57,6 +69,23 @@ def _citations(person: WebVisitor) -> list[tuple[str, str, str]]:
         (said,), (chip,) = row.select(".quote"), row.select("a.tag")
         found.append((said.get_text(), chip.get_text(), str(chip["href"])))
     return found
+
+
+async def test_a_page_that_cannot_be_read_says_why_and_the_others_answer(
+    store: Store, memory_broker: MemoryBroker, person: WebVisitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.ingest.ocr.tesseract.which", lambda program: None)
+    blank = scan_of(PAGES[1])
+    mixed = _with_picture_page(pdf_of(PAGES[:1]), blank)
+    await _upload(person, ("섞임.pdf", mixed), ("사진.png", image_file(blank, "PNG")))
+    await _read(store, memory_broker)
+
+    await person.get("/documents")
+    assert "그 가운데 1쪽은 글자를 읽지 못했어요" in person.page
+    assert "그림 속 글자를 읽는 프로그램이 없어요" in person.page, "the scan alone cannot be read at all"
+    (link,) = (link for link in BeautifulSoup(person.page, "html.parser").select("a") if link.text == "섞임.pdf")
+    await person.get(str(link["href"]).replace("/pages/1", "/pages/2"))
+    assert "이 페이지에는 글자가 없고" in person.page
 
 
 async def test_a_question_is_answered_with_its_page_and_the_passage_is_boxed(
@@ -122,7 +151,7 @@ async def test_the_list_tells_how_far_reading_is_and_stops_asking_at_the_end(
     ("name", "data", "status", "sentence"),
     [
         ("빈.txt", b"", 422, "빈 파일은 올릴 수 없어요"),
-        ("그림.pdf", b"\x89PNG\r\n\x1a\n\x00", 422, "PDF, DOCX, Markdown, HTML, TXT 가운데"),
+        ("그림.pdf", b"GIF89a\x00", 422, "HTML, TXT, PNG, JPEG 가운데"),
         ("큰.txt", b"a" * ((1 << 20) + 1), 413, "1MiB까지"),
     ],
 )

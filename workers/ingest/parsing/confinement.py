@@ -1,5 +1,6 @@
 """Takes from this process, for good, what a parser of hostile files must not have: much memory, files to write, the
-network, and programs to start. The last two by a seccomp filter, which Linux gives to processes without rights."""
+network, and programs to start. The last two by a seccomp filter, which Linux gives to processes without rights; it
+holds for a program too that such a process becomes."""
 
 from __future__ import annotations
 
@@ -25,12 +26,14 @@ _MACHINES = {
     "aarch64": (0xC00000B7, (198, 203, 117, 221, 281)),
 }
 
+_BEFORE_STARTING = 3  # of these numbers
+
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_void_p))
 
 
-def confine() -> None:
+def confine(*, may_start_programs: bool = False) -> None:
     """Before anything of the file is read. Raises OSError if Linux refuses."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -40,7 +43,8 @@ def confine() -> None:
         _control(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)  # a worker that is killed takes us along
         _control(_SET_NO_NEW_PRIVILEGES, 1)
         if platform.machine() in _MACHINES:
-            _filter_calls(*_MACHINES[platform.machine()])
+            machine, refused = _MACHINES[platform.machine()]
+            _filter_calls(machine, refused[:_BEFORE_STARTING] if may_start_programs else refused)
 
 
 def _filter_calls(machine: int, refused: tuple[int, ...]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import io
 import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -13,10 +12,11 @@ from pypdfium2 import raw
 
 from shared.document_errors import DocumentBroken, DocumentEncrypted
 from shared.documents import MOST_PAGE_CHARACTERS, WordBox
-from workers.ingest.parsing.parsed import ParsedPage
+from workers.ingest.parsing.parsed import ParsedPage, Scan
+from workers.ingest.parsing.picture import PICTURE_MOST_HEIGHT, PICTURE_WIDTH, pictured
 
-_WIDTH, _MOST_HEIGHT = 1000, 1600  # pixels of a page's picture
-_QUALITY = 75
+_SCAN_SCALE = 200 / 72  # pixels of a scan for each point
+_MOST_SCAN_SIDE = 4000
 _HYPHENS = "\x02\ufffe"  # what PDFium gives for a hyphen at a line's end
 _MEDIAL, _LAST = "\u1160", "\u11ff"  # vowels and finals, which NFC joins with the letter before
 
@@ -43,17 +43,24 @@ def pdf_page(document: pdfium.PdfDocument, number: int) -> ParsedPage:
     try:
         page = document[number - 1]
         width, height = page.get_size()
-        scale = min(_WIDTH / max(width, 1), _MOST_HEIGHT / max(height, 1))
+        scale = min(PICTURE_WIDTH / max(width, 1), PICTURE_MOST_HEIGHT / max(height, 1))
         picture = page.render(scale=scale).to_pil().convert("RGB")
         text_page = page.get_textpage()
         if text_page.count_chars() > MOST_PAGE_CHARACTERS:
             raise DocumentBroken
         text, words = _placed(_composed(_letters(text_page)), _Picture(page, *picture.size))
+        scan = None if text.strip() else _scan(page, max(width, height))
     except (pdfium.PdfiumError, ValueError) as error:
         raise DocumentBroken from error
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_QUALITY)
-    return ParsedPage(number, text, tuple(words), file.getvalue(), *picture.size)
+    jpeg, across, down = pictured(picture)
+    return ParsedPage(number, text, tuple(words), jpeg, across, down, scan)
+
+
+def _scan(page: pdfium.PdfPage, longest: float) -> Scan | None:
+    """Of a page that has no letters; None if there is nothing on it at all."""
+    gray = page.render(scale=min(_SCAN_SCALE, _MOST_SCAN_SIDE / max(longest, 1)), grayscale=True).to_pil().convert("L")
+    darkest, lightest = gray.getextrema()
+    return Scan(gray.width, gray.height, gray.tobytes()) if darkest != lightest else None
 
 
 def _letters(text_page: pdfium.PdfTextPage) -> Iterator[_Letter]:

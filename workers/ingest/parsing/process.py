@@ -5,7 +5,7 @@ costs the person whose file it was an answer, and nobody else anything. On stdin
 
     order:   a line of JSON: {kind, first_page, most_pages, length}; the file
     answers: lines of JSON: {pages: how many}; for each page from `first_page` {page, text, words, width, height,
-             picture: length} and its picture; {code, facts} if it is refused
+             picture: length, scan: [width, height] or null}, its picture and its scan; {code, facts} if it is refused
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from shared.document_errors import DocumentBroken, DocumentError, DocumentTooManyPages, DocumentWithoutText
@@ -43,8 +42,11 @@ def _read(kind: DocumentKind, data: bytes, first_page: int, most_pages: int, ans
         raise DocumentTooManyPages(limit=most_pages)
     _say(answers, {"pages": count})
     for page in pages:
-        said = {"page": page.number, **asdict(page), "picture": len(page.picture)}
-        _say(answers, said, page.picture)
+        scan = page.scan
+        shape = [scan.width, scan.height] if scan else None
+        said = {"page": page.number, "text": page.text, "words": page.words, "picture": len(page.picture)}
+        said |= {"width": page.width, "height": page.height, "scan": shape}
+        _say(answers, said, page.picture + (scan.pixels if scan else b""))
 
 
 def _opened(kind: DocumentKind, data: bytes, first_page: int, most_pages: int) -> tuple[int, Iterator[ParsedPage]]:
@@ -55,6 +57,10 @@ def _opened(kind: DocumentKind, data: bytes, first_page: int, most_pages: int) -
 
         document = open_pdf(data)
         return len(document), (pdf_page(document, number) for number in range(first_page, len(document) + 1))
+    if kind in (DocumentKind.PNG, DocumentKind.JPEG):
+        from workers.ingest.parsing.picture import picture_page
+
+        return 1, (picture_page(data) for _ in range(first_page, 2))
     parts = list(itertools.islice(parts_of(_blocks_of(kind)(data)), most_pages + 1))
     if not parts:
         raise DocumentWithoutText

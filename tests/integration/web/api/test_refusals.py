@@ -36,7 +36,7 @@ async def _error(response: Response) -> dict[str, Any]:
 
 
 def _filled(path: str) -> str:
-    return path.replace("{model}", "test").replace("{job}", _ID)
+    return path.replace("{model}", "test").replace("{job}", _ID).replace("{document}", _ID)
 
 
 @pytest.mark.parametrize(

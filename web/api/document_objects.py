@@ -1,0 +1,58 @@
+"""What /v1/documents answers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from web.api.objects import ApiObject, Error
+
+
+class Document(ApiObject):
+    id: str
+    object: Literal["document"]
+    name: str
+    kind: str
+    size_bytes: int
+    status: Literal["waiting", "reading", "ready", "failed"]
+    pages: int | None = Field(description="Null until it was counted.")
+    pages_done: int
+    pages_unread: int = Field(description="Pages whose letters could not be read.")
+    eta_s: float | None = Field(description="While it is read: as fast as the pages before. Null: nobody can tell.")
+    error: Error | None
+    created: int
+    status_url: str
+
+
+class DocumentList(ApiObject):
+    object: Literal["list"]
+    data: list[Document]
+
+
+class DocumentDeleted(ApiObject):
+    id: str
+    object: Literal["document.deleted"]
+    deleted: bool
+
+
+class DocumentCitation(ApiObject):
+    """`quote` is the page's text from `start` to `end`, in code points; `before` and `after` are its neighbours."""
+
+    document: str
+    name: str
+    page: int
+    start: int
+    end: int
+    before: str
+    quote: str
+    after: str
+
+
+class DocumentAnswer(ApiObject):
+    """Sentences of the documents, word for word; none: the documents say nothing about it."""
+
+    object: Literal["document.answer"]
+    question: str
+    documents: int = Field(description="How many were looked at.")
+    citations: list[DocumentCitation]
