@@ -37,6 +37,7 @@ SCOPE_WORDS = {
     "models": "keys.scope_models",
     "jobs": "keys.scope_jobs",
     "adapters": "keys.scope_adapters",
+    "digests": "keys.scope_digests",
 }
 EXPIRY_WORDS = {"30": "keys.days_30", "90": "keys.days_90", "365": "keys.days_365", "": "keys.days_any"}
 _FRESH_FORM = Form({"expires_days": "90"} | {f"scope_{scope}": "on" for scope in SCOPES})
