@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-SCOPES = ("chat", "completions", "models", "jobs", "documents", "adapters")
+SCOPES = ("chat", "completions", "models", "jobs", "documents", "digests", "adapters")

@@ -18,7 +18,7 @@ from shared.publishing import Publishing
 from shared.settings import REFERENCE_MODEL, Settings, WebSettings
 from shared.store import Store
 from shared.text.analyser import Analyser
-from shared.topology import CHAT_JOBS, INGEST_LANE, lane
+from shared.topology import CHAT_JOBS, DIGEST_LANE, INGEST_LANE, lane
 from web.account.deletion import AccountDeletion
 from web.account.my_data import my_data_blueprint
 from web.account.routes import account_blueprint
@@ -28,6 +28,8 @@ from web.adapters.trials import Trials
 from web.api.access import Callers
 from web.api.adapter_routes import PATH as ADAPTERS
 from web.api.adapter_routes import adapters_blueprint
+from web.api.digest_objects import PATH as API_DIGESTS
+from web.api.digest_routes import digests_api_blueprint
 from web.api.document_routes import PATH as API_DOCUMENTS
 from web.api.document_routes import api_documents_blueprint
 from web.api.envelope import Envelopes
@@ -72,6 +74,10 @@ from web.comparing.routes import compare_blueprint
 from web.comparing.service import Comparing
 from web.connection import LARGE_BODIES, LightConnection
 from web.developers import developers_blueprint
+from web.digests.routes import MOST_AT_ONCE as MOST_ARTICLES_AT_ONCE
+from web.digests.routes import PATH as DIGESTS
+from web.digests.routes import digests_blueprint
+from web.digests.service import DigestService
 from web.documents.answering import Answering
 from web.documents.routes import MOST_AT_ONCE as MOST_DOCUMENTS_AT_ONCE
 from web.documents.routes import PATH as DOCUMENTS
@@ -108,7 +114,8 @@ from web.visitor import Visitors
 from web.words import load_words
 
 _MOST_BODY_BYTES = 2 * 1024 * 1024  # 100,000 Hangul syllables, percent-encoded, still get their sentence
-_MIB = 1024 * 1024
+_KIB, _MIB = 1024, 1024 * 1024
+_MOST_BATCH_BYTES = 64 * _MIB  # of articles that are sent as JSON
 _MOST_ADAPTER_BYTES = 200 * _MIB  # over HTTP; `nunmal adapters push` takes what its base allows
 _WITHOUT_VISITOR = ("/static/", "/favicon.ico", "/healthz", "/readyz")
 _HUB = "nunmal_hub"
@@ -221,6 +228,9 @@ def create_app(
     answering = Answering(store, analyser)
     app.register_blueprint(documents_blueprint(documents, answering, visitors, large_bodies))
     app.register_blueprint(api_documents_blueprint(documents, answering, Callers(store), envelopes, large_bodies))
+    digests = DigestService(store, broker, settings.web)
+    app.register_blueprint(digests_blueprint(digests, visitors, large_bodies))
+    app.register_blueprint(digests_api_blueprint(digests, Callers(store), envelopes, large_bodies))
     app.register_blueprint(library_blueprint(store, LibraryService(store, service), visitors))
     sharing = Sharing(store, service)
     app.register_blueprint(share_blueprint(sharing, service, throttling, visitors, clients, settings.web.public_url))
@@ -293,6 +303,7 @@ def create_app(
     async def lifespan() -> AsyncGenerator[None, None]:
         await broker.declare_lane(lane_name)
         await broker.declare_lane(INGEST_LANE)
+        await broker.declare_lane(DIGEST_LANE)
         async with hub.running():
             tasks = (watch.run(history.take), held.run(), search.indexing.run())
             running = [asyncio.create_task(each) for each in tasks]
@@ -315,8 +326,14 @@ def _most_body_bytes(settings: WebSettings, path: str, mimetype: str) -> int | N
     most = MOST_PER_MESSAGE * picture_mib * _MIB
     if path in ("/v1/chat/completions", "/v1/jobs"):
         return most * 4 // 3 + _MOST_BODY_BYTES  # base64
+    if path == API_DIGESTS:
+        return 6 * settings.digest_max_kib * _KIB + _MOST_BODY_BYTES  # a letter may be written as \uXXXX
+    if path == f"{API_DIGESTS}/batches":
+        return _MOST_BATCH_BYTES
     if mimetype != "multipart/form-data":
         return None
+    if path == DIGESTS:
+        return MOST_ARTICLES_AT_ONCE * settings.digest_max_kib * _KIB + _MOST_BATCH_BYTES
     if path in (ADAPTERS, ADAPTER_PAGES):
         return _MOST_ADAPTER_BYTES
     if path == IMPORTS:

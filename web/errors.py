@@ -12,6 +12,7 @@ from quart import Quart, Response, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
+from shared.digest_errors import DigestTooLarge
 from shared.document_errors import DocumentTooLarge
 from shared.errors import (
     AccessError,
@@ -50,6 +51,7 @@ _STATUSES: tuple[tuple[type[NunmalError], int], ...] = (
     (MessageTooLong, 413),
     (PictureTooLarge, 413),
     (DocumentTooLarge, 413),
+    (DigestTooLarge, 413),
     (EmailTaken, 409),
     (AdapterInUse, 409),
     (InputError, 422),

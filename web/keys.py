@@ -38,6 +38,7 @@ SCOPE_WORDS = {
     "jobs": "keys.scope_jobs",
     "documents": "keys.scope_documents",
     "adapters": "keys.scope_adapters",
+    "digests": "keys.scope_digests",
 }
 EXPIRY_WORDS = {"30": "keys.days_30", "90": "keys.days_90", "365": "keys.days_365", "": "keys.days_any"}
 _FRESH_FORM = Form({"expires_days": "90"} | {f"scope_{scope}": "on" for scope in SCOPES})

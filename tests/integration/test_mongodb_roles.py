@@ -26,18 +26,22 @@ from shared.comparisons import Choice, Pairing
 from shared.documents import DocumentKind
 from shared.errors import RolloutFailed
 from shared.ids import new_id
+from shared.messages import DigestArticle
 from shared.settings import RetentionSettings, load_settings
 from shared.store import Store, connection
 from shared.store.personal import DOCUMENTS, PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
+from shared.topology import DIGEST_LANE
 from tests.adapter_folders import BASE, checked, write_adapter
 from tests.documents import pdf_of
 from tests.factories import generation
-from tests.ingest_house import ended, ingest_worker
+from tests.ingest_house import digest_worker, digested, ended, ingest_worker
 from tests.local_analyser import LocalAnalyser
 from tests.multipart import CONTENT_TYPE, Part, multipart
+from tests.unit.shared.test_digesting import KOREAN
 from tests.web_visitor import PASSWORD, WebVisitor, web_settings
 from tests.worker_house import NODE, House, Node
 from web.app import create_app
+from web.digests.incoming import of_file
 
 _ROOT = Path(__file__).parents[2]
 _ROLES: dict[str, dict[str, list[str]]] = json.loads((_ROOT / "infra/mongodb/roles.json").read_text("utf-8"))
@@ -166,6 +170,7 @@ async def test_web_may_do_what_it_does(used: Used, watched: Store, memory_broker
         await watched.pairings.close((await watched.pairings.offered())[0].id)
         await person.get("/search?q=hello")
         await _have_a_document(person, watched)
+        await _have_a_digest(person, watched)
         link = await watched.shares.add(user.id, conversation.removeprefix("/chat/"), "제목", [])
         assert (await person.client.get(f"/shared/{link}")).status_code == 200
         await person.get("/library/links")
@@ -216,6 +221,17 @@ async def _have_a_document(person: WebVisitor, store: Store) -> None:
     await person.get("/chat")
 
 
+async def _have_a_digest(person: WebVisitor, store: Store) -> None:
+    await person.get("/digests")
+    parts: list[Part] = [("csrf_token", person.csrf_token), ("content", KOREAN)]
+    sent = await person.post_raw("/digests", multipart(parts), CONTENT_TYPE)
+    assert sent.status_code == 303
+    await job_recovery.sweep(store, MemoryBroker(), timedelta(seconds=1))
+    await person.get(sent.location or "")
+    await person.post(f"{sent.location}/delete")
+    await person.get("/chat")
+
+
 async def _read_by_an_operator(app: object, store: Store, email: str) -> None:
     operator = WebVisitor(app)  # type: ignore[arg-type]  # a Quart
     operator_email = await operator.sign_up()
@@ -259,10 +275,15 @@ async def test_ingest_workers_may_do_what_they_do(
     async with ingest_worker(watched, memory_broker):
         for file in files:
             await ended(store, file)
+    job = await store.digests.add("u", of_file("가.md", KOREAN.encode(), 64), 0.0)
+    used.rights -= {("digests", "insert")}  # the test's own
+    async with digest_worker(watched, memory_broker):
+        await memory_broker.publish_permit(DIGEST_LANE, DigestArticle(digest_id=job.id))
+        await digested(store, job)
 
     assert ("document_chunks", "insert") in used.rights
     assert _not_allowed("ingest", used) == set()
-    people = _ALL - {"blobs", "workers", "fairness", "audit", "audit_heads", *DOCUMENTS}
+    people = _ALL - {"blobs", "workers", "fairness", "audit", "audit_heads", "digests", *DOCUMENTS}
     assert {action for name in people for action in _ROLES["ingest"][name]} == {"createIndex"}
 
 

@@ -13,6 +13,7 @@ PAGES = frozenset(
         *("/usage", "/keys", "/notices", "/developers"),
         *("/compare", "/compare/<comparison_id>", "/comparisons"),
         *("/documents", "/documents/<document_id>/pages/<int:number>"),
+        *("/digests", "/digests/<digest_id>", "/digests/batches/<batch_id>"),
         *("/ops", "/ops/access", "/ops/access/<grant_id>", "/ops/access/<grant_id>/<conversation_id>"),
         *("/adapters", "/adapters/<one>/diff/<other>", "/adapters/<version>/try", "/adapters/trials/<trial_id>"),
     }
@@ -27,6 +28,8 @@ OTHER = frozenset(
         "/chat/<conversation_id>/turns/<turn_id>/answer",
         *("/compare/<comparison_id>/stream/<generation_id>", "/documents/live", "/documents/<document_id>/file"),
         "/documents/<document_id>/pages/<int:number>.jpg",
+        *("/digests/live", "/digests/<digest_id>/live"),
+        *("/digests/<digest_id>/export.json", "/digests/<digest_id>/export.md"),
         *("/library/<conversation_id>/export.md", "/library/<conversation_id>/export.json"),
     }
 )

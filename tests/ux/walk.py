@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,8 @@ from shared.comparisons import Pairing
 from shared.ids import new_id
 from shared.store.grants import new_grant
 from tests.documents import PAGES, pdf_of
-from tests.ingest_house import ended, ingest_worker
+from tests.ingest_house import digest_worker, digested, ended, ingest_worker
+from tests.unit.shared.test_digesting import KOREAN
 from tests.ux.house import House
 from tests.web_visitor import PASSWORD
 
@@ -38,7 +40,7 @@ async def every_page(house: House) -> AsyncIterator[str]:
     for path in ("/keys", "/usage", "/notices", "/developers", "/logout"):
         yield await at(path)
     yield await at("/nowhere")
-    for part in (_shared, _documents, _adapters, _comparison, _operators, _outside):
+    for part in (_shared, _documents, _digests, _adapters, _comparison, _operators, _outside):
         async for name in part(house):
             yield name
 
@@ -90,6 +92,34 @@ async def _documents(house: House) -> AsyncIterator[str]:
     await page.get_by_text("이 쪽의 글").click()
     await expect(page.locator("mark")).to_be_visible()
     yield "/documents/<document_id>/pages/<int:number>"
+
+
+async def _digests(house: House) -> AsyncIterator[str]:
+    """One is pasted and digested, two come together, one is refused."""
+    page, url, site = house.page, f"{house.site.url}/digests", house.site
+    await page.goto(url)
+    yield "/digests"
+    await page.locator("#content").fill(KOREAN)
+    await page.locator("form[enctype] button").click()
+    await expect(page.locator("h1")).to_contain_text("가비지 컬렉션")
+    yield "/digests/<digest_id>, it waits"
+    (job,) = await site.store.digests.of_user(house.user.id)
+    async with digest_worker(site.store, site.broker):
+        await digested(site.store, job)
+    await page.goto(f"{url}/{job.id}")
+    await expect(page.locator(".terms dt").first).to_be_visible()
+    yield "/digests/<digest_id>"
+    await page.goto(url)
+    data = json.dumps([{"content": KOREAN}, {"content": ""}]).encode()
+    file = FilePayload(name="글.json", mimeType="application/json", buffer=data)
+    await page.locator("input[type=file]").set_input_files([file])
+    await page.locator("form[enctype] button").click()
+    await expect(page.locator("progress")).to_be_visible()
+    yield "/digests/batches/<batch_id>"
+    await page.goto(url)
+    await page.locator("form[enctype] button").click()
+    await expect(page.locator("#digest-error")).to_be_visible()
+    yield "/digests, refused"
 
 
 async def _comparison(house: House) -> AsyncIterator[str]:

@@ -44,6 +44,7 @@ async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
         "comparisons": _comparisons(store, user),
         "pictures": _pictures(store, user),
         "documents": _documents(store, user),
+        "digests": _digests(store, user),
         "shared_links": _rows(_share(share) for share in await store.shares.of_user(user.id)),
         "api_answers": _api_answers(store, user),
         "api_keys": _rows(_key(key) for key in await store.keys.of_user(user.id)),
@@ -150,6 +151,22 @@ async def _documents(store: Store, user: User) -> AsyncIterator[AsyncIterator[st
                     "uploaded_at": document.created_at,
                     "state": str(document.state),
                     "base64": base64.b64encode(data).decode(),
+                }
+            )
+
+
+async def _digests(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
+    for job in await store.digests.of_user(user.id):
+        if (source := await store.digests.source(job.id, user.id)) is not None:  # one at a time
+            yield _whole(
+                {
+                    "id": job.id,
+                    "name": job.name,
+                    "sent_at": job.created_at,
+                    "state": str(job.state),
+                    "article": job.given,
+                    "digest": job.digest.model_dump(mode="json") if job.digest else None,
+                    "base64": base64.b64encode(source).decode(),
                 }
             )
 

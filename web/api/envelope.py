@@ -119,6 +119,10 @@ class Envelopes:
         message = _sentence(error.code, error.facts, words)
         return ErrorBody(error=Error(message=message, type=kind, param=str(param) if param else None, code=code))
 
+    def told(self, code: str, facts: Mapping[str, Fact], words: Words) -> Error:
+        """Of something that failed earlier because of what was sent, from what was kept of it."""
+        return Error(message=_sentence(code, facts, words), type="invalid_request_error", param=None, code=code)
+
 
 def _status_of(error: Exception) -> int:
     if isinstance(error, HTTPException):

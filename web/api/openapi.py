@@ -15,6 +15,14 @@ from pydantic.json_schema import models_json_schema
 
 from shared.adapters.folder import FILES
 from web.api.adapter_objects import Adapter, AdapterList, Differences, Version
+from web.api.digest_objects import (
+    DigestBatch,
+    DigestBatchRequest,
+    DigestRequest,
+    DigestsDeleted,
+    DigestTask,
+    DigestTaskList,
+)
 from web.api.document_objects import Document, DocumentAnswer, DocumentDeleted, DocumentList
 from web.api.objects import (
     ChatCompletion,
@@ -54,6 +62,7 @@ _REFUSALS = {
     500: "A fault of ours.",
     503: "A part of the service is away or full.",
 }
+_LIMIT = {"limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}}
 _ALWAYS = (401, 403, 500, 503)
 _WITH_BODY = (400, 404, 413, 415, 429)  # 404: an unknown model
 _RETRIED = (429, 503)
@@ -116,7 +125,7 @@ OPERATIONS = (
         answers={JSON: JobList},
         scope="jobs",
         refusals=(400,),
-        query={"limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}},
+        query=_LIMIT,
     ),
     Operation(
         *("get", "/v1/jobs/{job}", "retrieveJob", "One of them, or another answer of this API by its id."),
@@ -231,6 +240,57 @@ OPERATIONS = (
         answers={JSON: Adapter},
         scope=_RESEARCH,
         refusals=(400, 409),
+    ),
+    Operation(
+        *("post", "/v1/digests", "createDigest", "Digest an article; the same one comes back."),
+        answers={JSON: DigestTask},
+        scope="digests",
+        body=DigestRequest,
+        status=202,
+        refusals=(400, 413, 415),
+    ),
+    Operation(
+        *("get", "/v1/digests", "listDigests", "Your digests, the last first."),
+        answers={JSON: DigestTaskList},
+        scope="digests",
+        refusals=(400,),
+        query=_LIMIT,
+    ),
+    Operation(
+        *("get", "/v1/digests/schema", "getDigestSchema", "JSON Schema of an article and of a digest."),
+        answers={JSON: None},
+    ),
+    Operation(
+        *("post", "/v1/digests/batches", "createDigestBatch", "Digest many; one that cannot be used fails alone."),
+        answers={JSON: DigestBatch},
+        scope="digests",
+        body=DigestBatchRequest,
+        status=202,
+        refusals=(400, 413, 415),
+    ),
+    Operation(
+        *("get", "/v1/digests/batches/{batch}", "retrieveDigestBatch", "How far it is, and what is done."),
+        answers={JSON: DigestBatch},
+        scope="digests",
+        refusals=(404,),
+    ),
+    Operation(
+        *("delete", "/v1/digests/batches/{batch}", "deleteDigestBatch", "Stop it, and remove it with its articles."),
+        answers={JSON: DigestsDeleted},
+        scope="digests",
+        refusals=(404,),
+    ),
+    Operation(
+        *("get", "/v1/digests/{name}", "retrieveDigest", "One of them."),
+        answers={JSON: DigestTask},
+        scope="digests",
+        refusals=(404,),
+    ),
+    Operation(
+        *("delete", "/v1/digests/{name}", "deleteDigest", "Stop it, and remove it with its article."),
+        answers={JSON: DigestsDeleted},
+        scope="digests",
+        refusals=(404,),
     ),
     Operation(
         *("get", "/v1/openapi.json", "getOpenApi", "This document."),

@@ -17,10 +17,10 @@ from web.api.access import Callers
 from web.api.body import read_body
 from web.api.envelope import PREFIX, Envelopes
 from web.api.job_stream import JobStreams
+from web.api.limit import asked_limit
 from web.api.models import Models
 from web.api.objects import ApiObject, Job, JobList, ModelList
 from web.api.pictures import keep_pictures
-from web.api.problems import ParameterTooLarge, ParameterTooSmall, ParameterTypeWrong
 from web.api.requests import ChatCompletionRequest, CompletionRequest, JobRequest, TextFormat
 from web.api.service import ApiService
 from web.api.stream import CompletionStreams
@@ -31,9 +31,6 @@ from web.chat.open_streams import OpenStreams
 from web.chat.stream import StreamTimes, parse_position
 from web.forms import query_value
 from web.pictures.service import PictureService
-
-_MOST_JOBS = 100
-_JOBS_LISTED = 20
 
 B = TypeVar("B", ChatCompletionRequest, JobRequest)
 
@@ -119,7 +116,7 @@ def api_blueprint(
     @blueprint.get("/jobs")
     async def jobs() -> ResponseReturnValue:
         key = await callers.require("jobs")
-        found = await service.latest_jobs(key.user_id, _limit())
+        found = await service.latest_jobs(key.user_id, asked_limit(request))
         return _json(JobList(object="list", data=[await job(turn) for turn in found]))
 
     @blueprint.get("/jobs/<name>")
@@ -153,20 +150,6 @@ def api_blueprint(
         return shapes.job_of(turn, place, model, envelopes, envelopes.language())
 
     return blueprint
-
-
-def _limit() -> int:
-    given = request.args.getlist("limit")
-    if not given:
-        return _JOBS_LISTED
-    text = given[0] if len(given) == 1 else ""
-    if not (text.isascii() and text.isdigit()):
-        raise ParameterTypeWrong(param="limit", expected="integer")
-    if len(text) > len(str(_MOST_JOBS)) or int(text) > _MOST_JOBS:
-        raise ParameterTooLarge(param="limit", limit=_MOST_JOBS)
-    if int(text) < 1:
-        raise ParameterTooSmall(param="limit", limit=1)
-    return int(text)
 
 
 def _json(body: ApiObject, status: int = 200) -> Response:

@@ -23,7 +23,7 @@ from shared.digesting.summary import Weights, chosen_of, length_of, summary_plac
 from shared.digesting.terms import terms_of
 from shared.digesting.words import stems_of
 from shared.text.morphemes import Morpheme, analysed
-from training.compare.intervals import interval
+from training.compare.intervals import Measured, difference, interval
 from training.compare.overlap import bleu, rouge
 
 _DAMPING, _ROUNDS = 0.85, 100
@@ -62,7 +62,7 @@ def news(data_dir: Path) -> list[News]:
 
 
 def compared(found: Sequence[News], seed: int) -> dict[str, Any]:
-    """Every way's ROUGE and BLEU with intervals, and ROUGE-L of each article."""
+    """Every way's ROUGE and BLEU with intervals, ROUGE-L of each article, and how far ours is above the others."""
     ours = [_ours(each) for each in found]
     lengths = [len(text.split("\n")) for text in ours]
     ways = {
@@ -74,11 +74,16 @@ def compared(found: Sequence[News], seed: int) -> dict[str, Any]:
     }
     references = [each.said(each.chosen) for each in found]
     table: dict[str, Any] = {}
+    lines: dict[str, Measured] = {}
     for name, texts in ways.items():
         measured = rouge(texts, references) | {"BLEU": bleu(texts, references)}
         table[name] = {key: _told(interval(each, seed, _RESAMPLES)) for key, each in measured.items()}
+        lines[name] = measured["ROUGE-L"]
         table[name]["samples"] = [float(value) for value in measured["ROUGE-L"].counts[:, 0]]
-    return table | {"other_weights": _other_weights(found, references)}
+    above = {
+        name: _told(difference(lines["ours"], line, seed, _RESAMPLES)) for name, line in lines.items() if name != "ours"
+    }
+    return table | {"ours_above": above, "other_weights": _other_weights(found, references)}
 
 
 def keyword_f1(found: Sequence[News]) -> dict[str, Any]:

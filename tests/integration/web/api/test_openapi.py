@@ -139,6 +139,17 @@ async def test_every_answer_of_every_route_fits_it(program: Program, worker: Scr
     for path in ("/v1/models/x", "/v1/jobs/x", "/v1/jobs/x/stream", "/v1/jobs?limit=x"):
         await get(path)
     await post("/v1/jobs/x/cancel", {})
+    await get("/v1/digests/schema")
+    digest = await post("/v1/digests", {"content": "글"})
+    await get(digest["status_url"])
+    batch = await post("/v1/digests/batches", {"articles": [{"content": "글"}, {}]})
+    await get(batch["status_url"])
+    for path in ("/v1/digests?limit=5", "/v1/digests?limit=x", "/v1/digests/x", "/v1/digests/batches/x"):
+        await get(path)
+    for path in (digest["status_url"], digest["status_url"], batch["status_url"], batch["status_url"]):
+        await _checked(await program.call("DELETE", path), "delete", path)
+    for path in ("/v1/digests", "/v1/digests/batches"):
+        await post(path, {"articles": 3})
     for path in ("/v1/completions", "/v1/jobs", "/v1/chat/completions"):
         await post(path, {"model": "test"})
         response = await program.post_raw(path, b"{}", **{"Content-Type": "text/plain"})
