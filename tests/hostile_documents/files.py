@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tests.documents import PAGES, docx_of, image_file, pdf_of, scan_of, zip_of
 
 _BODY = "word/document.xml"
+_ARCHIVES = ((".docx", _BODY), (".hwpx", "Contents/section0.xml"))
 _PNG = b"\x89PNG\r\n\x1a\n"
 _UNPACKED = 101 << 20
 _ENTITIES = "".join(f'<!ENTITY e{at} "{f"&e{at - 1};" * 10}">' for at in range(1, 12))
@@ -46,20 +47,22 @@ def _made(chance: random.Random) -> Iterator[tuple[str, str, int, bytes]]:
         yield "noise", ".pdf", at, b"%PDF-1.7\n" + chance.randbytes(2000)
         yield "noise", ".png", at, _PNG + chance.randbytes(2000)
         yield "encrypted", ".pdf", at, _encrypted_pdf(chance)
-        yield "encrypted", ".docx", at, _flagged(zip_of({_BODY: chance.randbytes(100)}))
-        yield "macro", ".docx", at, zip_of({_BODY: b"<w:", f"{'x/' * at}vbaProject.bin": b"Attribute"})
-        yield "path_traversal", ".docx", at, zip_of({_BODY: b"<w:", f"{'../' * (at + 1)}etc/passwd": b"root"})
+        end, body = _ARCHIVES[at % len(_ARCHIVES)]
+        yield "encrypted", end, at, _flagged(zip_of({body: chance.randbytes(100)}))
+        yield "macro", end, at, zip_of({body: b"<w:", f"{'x/' * at}vbaProject.bin": b"Attribute"})
+        yield "path_traversal", end, at, zip_of({body: b"<w:", f"{'../' * (at + 1)}etc/passwd": b"root"})
     for at in range(6):
-        yield "bomb", ".docx", at, zip_of({_BODY: b"\0" * (_UNPACKED // (at + 1)), **_padding(at)})
+        end, body = _ARCHIVES[at % len(_ARCHIVES)]
+        yield "bomb", end, at, zip_of({body: b"\0" * (_UNPACKED // (at + 1)), **_padding(at)})
         yield "bomb", ".png", at, _png_bomb(20_000 + 7_000 * at)
         yield "many_pages", ".pdf", at, _pages_of((501, 1000, 2000, 5000, 10_000, 10_001)[at])
         yield "many_pages", ".txt", at, ("말씀. " * (400_000 + 1000 * at)).encode()
         yield "no_text", ".html", at, b"<div>" * 10_000 * (at + 1)
         yield "no_text", ".txt", at, b" \n\t" * (at + 1)
-    yield "entities", ".docx", 0, zip_of({_BODY: _LAUGHS.encode()})
+    for at, (end, body) in enumerate(_ARCHIVES):
+        yield "entities", end, at, zip_of({body: _LAUGHS.encode()})
     yield "many_files", ".docx", 0, zip_of({_BODY: b"", **{f"{number}": b"" for number in range(2000)}})
     yield "page_tree_cycle", ".pdf", 0, _cycle()
-    yield "empty", ".pdf", 0, b""
 
 
 def _foreign(chance: random.Random, at: int) -> bytes:
