@@ -64,6 +64,10 @@ fuzz: $(VENV)/test.stamp ## Attack the whole service: no 5xx, no script, no fore
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(if $(REQUESTS),--requests $(REQUESTS)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(PLANT),--plant $(PLANT)) $(ARGS)
 
+.PHONY: hostile
+hostile: $(VENV)/test.stamp ## 200 hostile files through upload and ingest worker: a Korean sentence each, the worker alive; writes build/hostile.json (SEED=S)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.hostile_documents $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: ux
 ux: $(VENV)/test.stamp ## Look at every page in Chromium: axe-core, sizes, a long transcript, a newcomer's tasks; writes build/ux.json
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.ux $(ARGS)

@@ -13,7 +13,7 @@ MOST_NAME_CHARACTERS = 120
 _HEAD = 1024  # bytes in which a PDF has to say that it is one
 _PICTURES = {b"\x89PNG\r\n\x1a\n": DocumentKind.PNG, b"\xff\xd8\xff": DocumentKind.JPEG}
 _ARCHIVE, _COMPOUND = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_WORD_BODY = b"word/document.xml"
+_BODIES = {b"word/document.xml": DocumentKind.DOCX, b"Contents/section0.xml": DocumentKind.HWPX}
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _ENDINGS = {
     ".md": DocumentKind.MARKDOWN,
@@ -33,8 +33,10 @@ def kind_of(name: str, data: bytes) -> DocumentKind:
     for first, kind in _PICTURES.items():
         if data.startswith(first):
             return kind
-    if data.startswith(_ARCHIVE) and _WORD_BODY in data:
-        return DocumentKind.DOCX
+    if data.startswith(_ARCHIVE):
+        for body, kind in _BODIES.items():
+            if body in data:
+                return kind
     if data.startswith(_COMPOUND) and _ENCRYPTED_PACKAGE in data:
         raise DocumentEncrypted
     if not _is_text(data):

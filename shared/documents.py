@@ -23,6 +23,7 @@ class DocumentKind(StrEnum):
     PNG = "png"
     JPEG = "jpeg"
     DOCX = "docx"
+    HWPX = "hwpx"
     MARKDOWN = "markdown"
     HTML = "html"
     TEXT = "text"

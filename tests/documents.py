@@ -8,6 +8,7 @@ import subprocess
 import unicodedata
 import zipfile
 from collections.abc import Sequence
+from xml.sax.saxutils import escape
 
 import docx
 from docx.document import Document as DocxDocument
@@ -94,6 +95,27 @@ def docx_of(headings: dict[str, str], table: Sequence[Sequence[str]] = ()) -> by
     return _saved(document)
 
 
+def hwpx_of(headings: dict[str, str], table: Sequence[Sequence[str]] = ()) -> bytes:
+    """As Hangul writes it: headings have the style of an outline, and a table stands within a paragraph."""
+    first, second = "http://www.hancom.co.kr/hwpml/2011/paragraph", "http://www.hancom.co.kr/hwpml/2011/section"
+    rows = "".join(f"<hp:tr>{''.join(map(_hwpx_cell, row))}</hp:tr>" for row in table)
+    body = "".join(f"{_hwpx_paragraph(title, 3)}{_hwpx_paragraph(text)}" for title, text in headings.items())
+    if table:
+        body += f'<hp:p styleIDRef="0"><hp:run><hp:tbl>{rows}</hp:tbl></hp:run></hp:p>'
+    head = (
+        '<hh:head xmlns:hh="http://www.hancom.co.kr/hwpml/2011/head"><hh:refList><hh:styles>'
+        '<hh:style id="0" name="바탕글" engName="Normal"/><hh:style id="3" name="개요 2" engName="Outline 2"/>'
+        "</hh:styles></hh:refList></hh:head>"
+    )
+    return zip_of(
+        {
+            "mimetype": b"application/hwp+zip",
+            "Contents/header.xml": head.encode(),
+            "Contents/section0.xml": f'<hs:sec xmlns:hs="{second}" xmlns:hp="{first}">{body}</hs:sec>'.encode(),
+        }
+    )
+
+
 def zip_of(files: dict[str, bytes]) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -156,6 +178,15 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return lines
+
+
+def _hwpx_paragraph(text: str, style: int = 0) -> str:
+    lines = "<hp:lineBreak/>".join(escape(line) for line in text.split("\n"))
+    return f'<hp:p styleIDRef="{style}"><hp:run><hp:t>{lines}</hp:t></hp:run></hp:p>'
+
+
+def _hwpx_cell(text: str) -> str:
+    return f"<hp:tc><hp:subList>{_hwpx_paragraph(text)}</hp:subList></hp:tc>"
 
 
 def _saved(document: DocxDocument) -> bytes:

@@ -1,7 +1,8 @@
-"""Passages that may answer a question: three rankings, whose scores are added up, each as a part of its best one.
+"""Passages that may answer a question: rankings whose scores are added up, each as a part of its best one.
 
 BM25 over stems knows words whatever their endings; BM25 over pairs of letters forgives what an analyser misreads, as
-names; the cosine of vectors is as clever as its embedder. Adding up scores found more than adding up reciprocal ranks
+names. The best of both are looked at again: whether the question's stems stand near one another and in its order, and
+the cosine of vectors, which is as clever as its embedder. Adding up scores found more than adding up reciprocal ranks
 did (BENCHMARKS.md), as Bruch, Gai and Ingber (2023) report of other data.
 """
 
@@ -9,17 +10,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import bm25s
 import numpy as np
 
-STEM_WEIGHT, PAIR_WEIGHT, VECTOR_WEIGHT = 0.45, 0.45, 0.1
+STEM_WEIGHT, PAIR_WEIGHT, VECTOR_WEIGHT = 0.2, 0.5, 0.05
+NEAR_WEIGHT, ORDER_WEIGHT = 0.45, 0.45
 ANSWERS_FROM = 0.45  # share of a question's weight that the best passage has to cover
 
 _STEMS_K1, _STEMS_B = 0.6, 0.75
 _PAIRS_K1, _PAIRS_B = 0.9, 0.5
+_LOOKED_AT = 20  # passages that are looked at again
+_NEAR = 16  # stems in a row, about a sentence
 _GAPS = re.compile(r"[\W_]+")
 
 
@@ -42,9 +47,9 @@ class PassageIndex:
 
     def __init__(self, texts: Sequence[str], stems: Sequence[Sequence[str]], vectors: np.ndarray) -> None:
         assert len(texts) == len(stems) == len(vectors)
-        self._stems = [frozenset(each) for each in stems]
-        self._frequency = Counter(stem for each in self._stems for stem in each)
-        self._vectors = vectors.astype(np.float32)
+        self._stems = stems
+        self._frequency = Counter(stem for each in stems for stem in set(each))
+        self._vectors = vectors
         self._by_stem = _Ranking(stems, _STEMS_K1, _STEMS_B)
         self._by_pair = _Ranking([pairs(text) for text in texts], _PAIRS_K1, _PAIRS_B)
 
@@ -55,13 +60,21 @@ class PassageIndex:
         """The best first. Takes milliseconds for thousands of passages: not on an event loop."""
         if not self._stems:
             return []
+        by_stem = _normal(self._by_stem.scores(question.stems))
+        by_pair = _normal(self._by_pair.scores(pairs(question.text)))
+        first = _best(by_stem + by_pair, max(limit, _LOOKED_AT))
+        weights = {stem: self.weight(stem) for stem in question.stems}
+        found = [self._stems[at] for at in first]
         scores = (
-            STEM_WEIGHT * _normal(self._by_stem.scores(question.stems))
-            + PAIR_WEIGHT * _normal(self._by_pair.scores(pairs(question.text)))
-            + VECTOR_WEIGHT * _normal(self._vectors @ question.vector)
+            STEM_WEIGHT * by_stem[first]
+            + PAIR_WEIGHT * by_pair[first]
+            + VECTOR_WEIGHT * _normal(self._vectors[first].astype(np.float32) @ question.vector)
+            + NEAR_WEIGHT * np.array([_nearness(stems, weights) for stems in found])
+            + ORDER_WEIGHT * np.array([_in_order(stems, question.stems) for stems in found])
         )
         best = np.argsort(-scores, kind="stable")[:limit]
-        return [Hit(int(at), float(scores[at]), self.coverage(question.stems, self._stems[at])) for at in best]
+        covered = [self.coverage(question.stems, frozenset(found[at])) for at in best]
+        return [Hit(int(first[at]), float(scores[at]), share) for at, share in zip(best, covered, strict=True)]
 
     def weight(self, stem: str) -> float:
         """How much a stem tells: BM25's inverse document frequency. What no passage has tells as much as what one has:
@@ -96,6 +109,28 @@ def pairs(text: str) -> list[str]:
     """Neighbouring letters within words; a word of one letter is itself."""
     words = _GAPS.sub(" ", text.casefold()).split()
     return [word[at : at + 2] for word in words for at in range(max(1, len(word) - 1))]
+
+
+def _nearness(stems: Sequence[str], weights: Mapping[str, float]) -> float:
+    """The share of the question's weight that one run of `_NEAR` stems has; 0 for a question without a stem."""
+    places = [at for at, stem in enumerate(stems) if stem in weights]
+    runs = ({stems[at] for at in places[number:] if at < begin + _NEAR} for number, begin in enumerate(places))
+    most = max((sum(weights[stem] for stem in run) for run in runs), default=0.0)
+    whole = sum(weights.values())
+    return most / whole if whole else 0.0
+
+
+def _in_order(stems: Sequence[str], asked: Sequence[str]) -> float:
+    """The share of the question's neighbouring stems that are neighbours here too."""
+    neighbours = set(pairwise(asked))
+    return len(neighbours & set(pairwise(stems))) / len(neighbours) if neighbours else 0.0
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Places of the highest, equal ones by their order."""
+    count = min(count, len(scores))
+    chosen = np.sort(np.argpartition(-scores, count - 1)[:count])
+    return np.asarray(chosen[np.argsort(-scores[chosen], kind="stable")])
 
 
 def _normal(scores: np.ndarray) -> np.ndarray:

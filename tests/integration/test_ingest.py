@@ -19,7 +19,7 @@ from shared.messages import IngestDocument
 from shared.settings import environment_without_settings
 from shared.store import Store
 from shared.topology import INGEST_LANE
-from tests.documents import PAGES, docx_of, pdf_of, zip_of
+from tests.documents import PAGES, docx_of, hwpx_of, pdf_of, zip_of
 from tests.ingest_house import ended, ingest_worker
 from tests.service import ROOT
 from tests.waiting import until
@@ -45,6 +45,7 @@ async def test_documents_of_every_kind_are_read_to_their_end(store: Store, memor
     files = {
         DocumentKind.PDF: pdf_of(PAGES),
         DocumentKind.DOCX: docx_of({"하천": PAGES[1]}),
+        DocumentKind.HWPX: hwpx_of({"하천": PAGES[1]}),
         DocumentKind.MARKDOWN: f"# 하천\n\n{PAGES[1]}".encode(),
         DocumentKind.HTML: f"<h1>하천</h1><p>{PAGES[1]}".encode(),
         DocumentKind.TEXT: PAGES[1].encode("cp949"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from shared.broker.memory import MemoryBroker
+from shared.child_process import start_module
 from shared.document_errors import OcrFailed, OcrUnavailable
 from shared.documents import DocumentKind, DocumentState, marked
 from shared.messages import IngestDocument
@@ -12,7 +16,7 @@ from shared.store import Store
 from shared.topology import INGEST_LANE
 from tests.documents import PAGES, image_file, pdf_of, scan_of
 from tests.ingest_house import ended, ingest_worker
-from workers.ingest.ocr.tesseract import Tesseract
+from workers.ingest.ocr.tesseract import MODULE, Tesseract
 from workers.ingest.parsing.parsed import Scan
 from workers.ingest.parsing.picture import picture_page
 
@@ -40,6 +44,22 @@ async def test_a_program_that_is_missing_or_slow_has_a_code_each() -> None:
         await Tesseract(60.0, program="no-such-program").read(_WHITE)
     with pytest.raises(OcrFailed):
         await Tesseract(0.001).read(_WHITE)
+
+
+async def test_what_reads_scans_has_no_network_and_writes_no_file(tmp_path: Path) -> None:
+    probe = (
+        "import socket, sys\n"
+        "for act in (socket.socket, lambda: print('x', file=open(sys.argv[1], 'w'), flush=True)):\n"
+        "    try:\n"
+        "        act()\n"
+        "        print('may')\n"
+        "    except OSError:\n"
+        "        print('no')\n"
+    )
+    process = await start_module(MODULE, arguments=(sys.executable, "-c", probe, str(tmp_path / "file")))
+    said, _ = await process.communicate()
+
+    assert said.decode().split() == ["no", "no"]
 
 
 async def test_scans_go_the_whole_way_and_pages_with_text_are_not_read_twice(

@@ -16,7 +16,7 @@ from shared.settings import load_settings
 from tests.bench.circumstances import circumstances
 from tests.bench.documents.citations import cited
 from tests.bench.documents.korquad import korquad
-from tests.bench.documents.retrieval import answered, found, halves, prepared
+from tests.bench.documents.retrieval import answered, found, halves, prepared, scaled
 from tests.bench.documents.scans import characters_read
 from tests.bench.processes import Cores
 from workers.ingest.ocr.tesseract import Tesseract
@@ -27,7 +27,7 @@ _QUICK = 300  # questions
 _PIXELS = (12, 16)
 _SHOWN = (
     *("ocr_12px", "ocr_16px", "korquad_hit1", "korquad_hit5"),
-    *("false_answer_rate", "citation_page", "ingest_pages_per_s"),
+    *("false_answer_rate", "citation_page", "ingest_pages_per_s", "retrieval_ms_p95_100k"),
 )
 _OCR_WITHIN_S = 600.0
 
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few questions: does it run?")
     parser.add_argument("--documents", type=int, default=50, help="generated PDFs of 20 pages")
     parser.add_argument("--questions", type=int, default=12, help="for each of them")
+    parser.add_argument("--chunks", type=int, default=100_000, help="among which one is searched")
     parser.add_argument("--pages", type=int, default=4, help="scanned ones, for each font and size")
     options = parser.parse_args()
     passages, questions = korquad(load_settings().data_dir)
@@ -48,6 +49,7 @@ def main() -> None:
         "seed": SEED,
         "korquad": {"tuned_on": found(data, tuned), "reported": found(data, reported)},
         "answers": {"tuned_on": answered(data, tuned, SEED), "reported": answered(data, reported, SEED)},
+        "scaled": scaled(data, options.chunks, SEED),
         "citations": asyncio.run(cited(passages, questions, options.documents, options.questions)),
     }
     engine = Tesseract(_OCR_WITHIN_S)
@@ -59,6 +61,7 @@ def main() -> None:
         "korquad_hit1": result["korquad"]["reported"]["hit1"],
         "korquad_hit5": result["korquad"]["reported"]["hit5"],
         "false_answer_rate": result["answers"]["reported"]["false_answer_rate"],
+        "retrieval_ms_p95_100k": result["scaled"]["retrieval_ms_p95"],
         "citation_page": result["citations"]["citation_page"],
         "ingest_pages_per_s": result["citations"]["ingest_pages_per_s"],
     }

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from shared.text.morphemes import stems
 from shared.text.passages import EMBEDDER
 from shared.text.retrieval import ANSWERS_FROM, PassageIndex, Question
@@ -16,6 +18,7 @@ from tests.bench.figures import percentile
 
 _GROUP = 20  # passages of one person's documents, where nothing should be answered about others'
 _PER_GROUP = 30  # questions
+_TIMED = 300  # questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,29 @@ def found(data: Prepared, which: Sequence[int]) -> dict[str, Any]:
         "retrieval_ms_p95": 1000 * percentile(times, 95),
         "places": places,
     }
+
+
+def scaled(data: Prepared, chunks: int, seed: int) -> dict[str, Any]:
+    """How long one search takes among `chunks`, each made of halves of two passages."""
+    chance = random.Random(seed)
+    vectors = EMBEDDER.embed(list(data.passages)).astype(np.float16)
+    texts, stems_of, owners = [], [], []
+    for _ in range(chunks):
+        one, other = chance.randrange(len(data.passages)), chance.randrange(len(data.passages))
+        text, more = data.passages[one], data.passages[other]
+        texts.append(text[: len(text) // 2] + more[len(more) // 2 :])
+        found, rest = data.passage_stems[one], data.passage_stems[other]
+        stems_of.append([*found[: len(found) // 2], *rest[len(rest) // 2 :]])
+        owners.append(one)
+    begun = time.monotonic()
+    index = PassageIndex(texts, stems_of, vectors[owners])
+    built_s = time.monotonic() - begun
+    times = []
+    for question in chance.sample(list(data.questions), min(_TIMED, len(data.questions))):
+        begun = time.perf_counter()
+        index.search(question, 5)
+        times.append(time.perf_counter() - begun)
+    return {"chunks": chunks, "built_s": built_s, "times": times, "retrieval_ms_p95": 1000 * percentile(times, 95)}
 
 
 def answered(data: Prepared, which: Sequence[int], seed: int) -> dict[str, Any]:

@@ -32,6 +32,21 @@ def test_the_passage_with_the_rare_words_comes_first() -> None:
     assert 0 < hits[1].coverage < hits[0].coverage
 
 
+def test_of_equal_words_those_that_stand_together_come_first() -> None:
+    apart = ["축제", *(f"말{number}" for number in range(20)), "시월"]
+    together = [*(f"말{number}" for number in range(20)), "시월", "축제"]
+    both = PassageIndex(["가", "나"], [apart, together], np.zeros((2, 256), np.float16))
+
+    assert [hit.place for hit in both.search(asked("?", "시월", "축제"), 2)] == [1, 0]
+
+
+def test_among_many_the_best_are_those_that_a_full_sort_would_give() -> None:
+    stems = [[f"말{number % 50}", f"글{number}"] for number in range(200)]
+    many = PassageIndex(["?"] * 200, stems, np.zeros((200, 256), np.float16))
+
+    assert {hit.place for hit in many.search(asked("?", "말7"), 4)} == {7, 57, 107, 157}
+
+
 def test_spelling_finds_what_the_analyser_misread() -> None:
     (hit,) = index().search(asked("솔바람축재", "솔", "바람축재"), 1)
 

@@ -26,7 +26,9 @@ def picture_page(data: bytes, number: int = 1) -> ParsedPage:
             shown = ImageOps.exif_transpose(opened)
             flat = Image.new("RGB", shown.size, "white")
             flat.paste(shown.convert("RGB"), mask=shown.convert("RGBA").getchannel("A"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:  # so large that it is not even opened
+        raise DocumentUnpacksTooFar(limit=MOST_UNPACKED_BYTES >> 20) from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise DocumentBroken from error
     jpeg, width, height = pictured(flat)
     return ParsedPage(number, "", (), jpeg, width, height, scan_of(flat))

@@ -72,6 +72,10 @@ def _blocks_of(kind: DocumentKind) -> Callable[[bytes], Iterator[str]]:
         from workers.ingest.parsing.docx import docx_blocks
 
         return docx_blocks
+    if kind is DocumentKind.HWPX:
+        from workers.ingest.parsing.hwpx import hwpx_blocks
+
+        return hwpx_blocks
     if kind is DocumentKind.HTML:
         from workers.ingest.parsing.html import html_blocks
 
