@@ -19,16 +19,18 @@ LANGUAGES = ("ko", "en")
 
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\n(.*?)\n---[ \t]*\n", re.DOTALL)
 _TITLE = re.compile(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.MULTILINE)
-_FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^(`{3,20}(?!`)|~{3,20}(?!~))[^\n]*\n(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^(?:#{1,6}|={1,6})[ \t]+(\S.*)$")  # the second: AsciiDoc
 _TAGS = (
     "a|abbr|b|blockquote|br|button|center|code|dd|details|div|dl|dt|em|figcaption|figure|font|h[1-6]|hr|i|iframe|img|input"
     "|kbd|li|mark|ol|p|path|picture|pre|s|script|section|small|source|span|strong|style|sub|summary|sup|svg|table|tbody"
     "|td|th|thead|tr|u|ul|video"
 )
+# Every repetition has a bound: a million letters of brackets must not take longer than a million of prose.
 _MARKUP = re.compile(
-    rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>|<!--.*?-->|(?<![A-Za-z0-9_])</?[A-Z][\w.]*(?:\s[^<>]*)?/?>"
-    r"|\{/.*?/\}|\{[#%{*].*?[#%}*]\}|\[!\w+[^\]]*\]|!?\[([^\]\n]*)\]\([^)\n]*\)|https?://\S+"
+    rf"</?(?:{_TAGS})(?:\s[^<>]{{0,2000}})?/?>|<!--.{{0,2000}}?-->|(?<![A-Za-z0-9_])</?[A-Z][\w.]{{0,80}}(?:\s[^<>]{{0,2000}})?/?>"
+    r"|\{/.{0,200}?/\}|\{[#%{*].{0,200}?[#%}*]\}|\[!\w{1,40}[^\]]{0,200}\]|!?\[([^\]\n]{0,300})\]\([^)\n]{0,1000}\)"
+    r"|https?://\S+"
 )
 _UNSAID = re.compile(
     r"^(?:\[[\w-]+\]:|:::|\.\. |:\w+:|\||[-=*_~+^]{3,}|(?:import|export) [\w{*]|\[[^\]]*\]$|ifdef|endif|include::)"

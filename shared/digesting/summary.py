@@ -22,6 +22,7 @@ from shared.text.morphemes import Morpheme
 SHARE = 0.25  # of the sentences that could be chosen
 FEWEST, MOST = 3, 8
 _REACH = 10  # sentences after which the beginning counts a third
+_LOOKED_AT = 1000  # sentences from the beginning; they and their words are a matrix
 _LEAST_CHARACTERS, _MOST_CHARACTERS = 15, 300
 _LEAST_WORDS = 5  # of an English sentence
 _PREDICATES = ("VV", "VA", "VX", "VCP", "VCN", "XSV", "XSA")
@@ -41,6 +42,7 @@ def summary_places(
     places = [place for place, item in enumerate(article.items) if _can_stand_alone(item, morphemes[place], article)]
     if len(places) < FEWEST:
         places = list(range(len(article.items)))
+    places = places[:_LOOKED_AT]
     stems = [stems_of(morphemes[place]) for place in places]
     chosen = chosen_of(stems, frozenset(stems_of(title)), weights or Weights(), count=length_of(len(places)))
     return sorted(places[at] for at in chosen)

@@ -33,7 +33,7 @@ _SAID_EN = re.compile(
     rf"^(?:An?\s|The\s)?{_TERM}\s(?:is|are|refers to|means)\s(?:an?|the|any|one|how|what|when)\s\S.{{8,}}$"
 )
 _SHORT = re.compile(r"(?<![A-Za-z])(?P<term>[A-Z][A-Z0-9]{1,9})\s?\((?P<said>[가-힣A-Za-z][가-힣A-Za-z -]{3,60})\)")
-_SPELLED_OUT = re.compile(r"(?:[가-힣]*[^은는을를에의로과와도만 ] ?){1,4}|(?:[A-Za-z-]+ ?){2,8}")
+_PARTICLES = tuple("은는을를에의로과와도만")
 _ASKED_FOR = re.compile(
     r"전제 ?조건|필수 ?(?:구성 ?요소|조건|지식)|사전 ?(?:요구|준비|지식)|선행|준비물|시작하기 전에|prerequisite"
     r"|before you (?:begin|start)|requirements",
@@ -100,11 +100,13 @@ def explanations(article: Article) -> dict[str, str]:
     """Sentences that say what something is, by its key; the first of each counts."""
     said: dict[str, str] = {}
     for item in article.items:
+        if len(item.text) > MOST_EXPLANATION:
+            continue
         match = _said(item.text, article.language)
-        if match is not None and len(item.text) <= MOST_EXPLANATION:
+        if match is not None:
             said.setdefault(match["term"].strip("'\"“”‘’ ").casefold(), item.text)
         for short in _SHORT.finditer(item.text):
-            if _SPELLED_OUT.fullmatch(short["said"]):
+            if _is_spelled_out(short["said"]):
                 said.setdefault(short["term"].casefold(), short["said"].strip())
     return said
 
@@ -119,6 +121,14 @@ def _is_one_thing(key: str, counts: Counter[str]) -> bool:
     """A pair counts if its words mostly stand together."""
     parts = key.split(" ")
     return len(parts) == 1 or (counts[key] > 1 and counts[key] >= _TOGETHER * min(counts[part] for part in parts))
+
+
+def _is_spelled_out(text: str) -> bool:
+    """English words, or a few Korean ones of which none goes on with a particle."""
+    words = text.split()
+    if all(word.isascii() for word in words):
+        return 2 <= len(words) <= 8
+    return len(words) <= 4 and not any(word.endswith(_PARTICLES) for word in words)
 
 
 def _without_parts(keys: Sequence[str], limit: int) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import jsonschema
 import pytest
 
@@ -10,6 +13,7 @@ from shared.digesting.article import Article, read_article, without_front_matter
 from shared.digesting.difficulty import calibration, difficulty_of, features_of
 from shared.digesting.digest import digest_of
 from shared.digesting.summary import Weights, chosen_of, length_of
+from shared.digesting.terms import explanations
 from shared.digests import Digest, schemas
 from shared.text.morphemes import analysed
 
@@ -91,6 +95,33 @@ def test_everything_in_a_digest_stands_in_its_article(text: str) -> None:
     assert all(term.term in article.prose for term in digest.technical_terms)
     assert all(term.explanation is None or term.explanation in article.prose for term in digest.technical_terms)
     assert _digest(article) == digest
+
+
+@pytest.mark.parametrize(
+    "soup",
+    [
+        "<!--",
+        "[",
+        "[!a",
+        "{/",
+        "{%",
+        "{#",
+        "<a ",
+        "<A ",
+        "(",
+        "```",
+        "AB(aaaa aaaa",
+        "말은 ",
+        "이다.",
+        "* ",
+    ],
+)
+def test_soup_takes_no_longer_than_prose(soup: str) -> None:
+    """What is quadratic takes minutes here."""
+    begun = time.process_time()
+    with contextlib.suppress(DigestLanguageUnknown, DigestWithoutText):
+        explanations(read_article(f"{KOREAN}\n\n{soup * (400_000 // len(soup))}"))
+    assert time.process_time() - begun < 10.0
 
 
 def test_terms_are_explained_in_the_articles_own_words_or_not_at_all() -> None:
