@@ -37,6 +37,12 @@ class DigestWithoutText(DigestError):
     code = "digest_without_text"
 
 
+class DigestOfPicture(DigestError):
+    """A scan: nothing reads its letters here."""
+
+    code = "digest_of_picture"
+
+
 class DigestLanguageUnknown(DigestError):
     """Neither Korean nor English."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from shared.digest_errors import DigestEmpty, DigestJsonInvalid, DigestTooLarge
+from shared.digest_errors import DigestEmpty, DigestJsonInvalid, DigestOfPicture, DigestTooLarge
 from shared.digests import ArticleInput, fingerprint
 from shared.document_kinds import MOST_NAME_CHARACTERS, kind_of, tidy_name
 from shared.documents import DocumentKind
@@ -20,15 +20,16 @@ from web.forms import tidy
 _KIB = 1 << 10
 _HTML = re.compile(r"\s*<(?:!doctype|html|head|body|main|article|section|div|p|h[1-6]|span|table)\b", re.IGNORECASE)
 _LONGEST_PLACE = 100  # characters
+_SCANS = (DocumentKind.PNG, DocumentKind.JPEG)
 
 
 def of_article(article: ArticleInput, most_kib: int) -> Incoming:
-    """Raises DigestEmpty, DigestTooLarge, DocumentKindUnknown, MessageInvalid."""
+    """Raises DigestEmpty, DigestTooLarge, DigestOfPicture, DocumentKindUnknown, MessageInvalid."""
     data = article.content.encode()
     if not article.content.strip():
         raise DigestEmpty
     _require_size(data, most_kib)
-    kind = kind_of("article.md", data)
+    kind = _kind_of("article.md", data)
     if _HTML.match(article.content):
         kind = DocumentKind.HTML
     given = article.model_dump(exclude={"content"}, exclude_none=True, exclude_defaults=True)
@@ -39,12 +40,12 @@ def of_article(article: ArticleInput, most_kib: int) -> Incoming:
 
 
 def of_file(name: str, data: bytes, most_kib: int) -> Incoming:
-    """A document of any kind that is read elsewhere too. Raises DigestEmpty, DigestTooLarge, DocumentError."""
+    """A document of any kind that is read elsewhere too, but for scans. Raises DigestError, DocumentError."""
     if not data.strip():
         raise DigestEmpty
     _require_size(data, most_kib)
-    shown = tidy_name(name)
-    return Incoming(shown, kind_of(name, data), {}, data, fingerprint(data, shown))
+    shown, kind = tidy_name(name), _kind_of(name, data)
+    return Incoming(shown, kind, {}, data, fingerprint(data, shown))
 
 
 def of_json(raw: Any, most_kib: int, place: int = 0) -> Incoming:
@@ -85,6 +86,13 @@ def _article(raw: Any) -> ArticleInput:
             raise DigestEmpty from error
         where = ".".join(map(str, error.errors(include_url=False)[0]["loc"])) or "{}"
         raise DigestJsonInvalid(where=where[:_LONGEST_PLACE]) from error
+
+
+def _kind_of(name: str, data: bytes) -> DocumentKind:
+    kind = kind_of(name, data)
+    if kind in _SCANS:
+        raise DigestOfPicture
+    return kind
 
 
 def _require_size(data: bytes, most_kib: int) -> None:
