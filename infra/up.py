@@ -1,4 +1,4 @@
-"""`nunmal up`: web, two workers and an embedded broker in one process, the embedded store as its child.
+"""`nunmal up`: web, its workers and an embedded broker in one process, the embedded store as its child.
 
 The one place, beside the command line, that knows more than one room. It builds the parts, hands them to one
 another, and ends them in order; nothing else belongs here.
@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable
+from typing import Any
 
 import uvloop
 from pydantic import SecretStr
@@ -31,8 +32,10 @@ from shared.text.analyser import Analyser
 from shared.watched import watched
 from web.listening import address_of, allow_many_streams, listening
 from web.serve import serve_web
-from workers.digest.serve import serve_digests
-from workers.ingest.serve import serve_ingest
+from workers.digest.work import digesting_work
+from workers.ingest.work import reading_work
+from workers.jobs.serve import serve_jobs
+from workers.jobs.work import JobWork
 from workers.serve import serve_worker
 
 
@@ -83,13 +86,14 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
             extra_ready=worker_is_ready.is_set,
             analyser=analyser,
         )
-        ingest = serve_ingest(
-            *(settings, broker, store), ready=asyncio.Event(), stop=stop, analyser=analyser, drain=asyncio.Event()
+        works: tuple[JobWork[Any], ...] = (
+            reading_work(settings, store, analyser),
+            digesting_work(settings, store, analyser),
         )
-
-        digests = serve_digests(
-            *(settings, broker, store), ready=asyncio.Event(), stop=stop, analyser=analyser, drain=asyncio.Event()
-        )
+        jobs = [
+            serve_jobs(settings, broker, store, work, ready=asyncio.Event(), stop=stop, drain=asyncio.Event())
+            for work in works
+        ]
 
         async def worker() -> None:
             """Anew when its engine's process has ended, which one answer may have caused."""
@@ -105,8 +109,8 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
         async with asyncio.TaskGroup() as rooms:
             rooms.create_task(room(web))
             rooms.create_task(room(worker()))
-            rooms.create_task(room(ingest))
-            rooms.create_task(room(digests))
+            for job in jobs:
+                rooms.create_task(room(job))
             if await first_of(worker_is_ready, stop) is worker_is_ready:
                 announce_ready("Nunmal", address_of(settings.web.host, web_socket))
             await stop.wait()

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from shared.broker.base import Broker
 from shared.broker.memory import MemoryBroker
@@ -17,8 +18,10 @@ from shared.settings import load_settings
 from shared.store import Store
 from tests.local_analyser import LocalAnalyser
 from tests.waiting import until
-from workers.digest.serve import serve_digests
-from workers.ingest.serve import serve_ingest
+from workers.digest.work import digesting_work
+from workers.ingest.work import reading_work
+from workers.jobs.serve import serve_jobs
+from workers.jobs.work import JobWork
 
 _PATIENCE_S = 110.0
 
@@ -28,25 +31,25 @@ async def ingest_worker(
     store: Store, broker: Broker, *, stale_after_s: float = 60.0, **ingest: float
 ) -> AsyncIterator[None]:
     """Reads what comes while inside. `stale_after_s`: long, because the analyser beside it holds up its heartbeat."""
-    async with _worker(serve_ingest, store, broker, stale_after_s, **ingest):
+    async with _worker(reading_work, store, broker, stale_after_s, **ingest):
         yield
 
 
 @contextlib.asynccontextmanager
 async def digest_worker(store: Store, broker: Broker, *, stale_after_s: float = 60.0) -> AsyncIterator[None]:
     """Digests what comes while inside."""
-    async with _worker(serve_digests, store, broker, stale_after_s):
+    async with _worker(digesting_work, store, broker, stale_after_s):
         yield
 
 
 @contextlib.asynccontextmanager
 async def _worker(
-    serve: Callable[..., Awaitable[None]], store: Store, broker: Broker, stale_after_s: float, **ingest: float
+    work_of: Callable[..., JobWork[Any]], store: Store, broker: Broker, stale_after_s: float, **ingest: float
 ) -> AsyncIterator[None]:
     stop, ready = asyncio.Event(), asyncio.Event()
     settings = load_settings({}, ingest=ingest, worker={"heartbeat_s": 0.2, "stale_after_s": stale_after_s})
-    serving = serve(settings, broker, store, ready=ready, stop=stop, analyser=LocalAnalyser())
-    task = asyncio.ensure_future(serving)
+    work = work_of(settings, store, LocalAnalyser())
+    task = asyncio.create_task(serve_jobs(settings, broker, store, work, ready=ready, stop=stop))
     await ready.wait()
     try:
         yield

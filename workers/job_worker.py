@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import uvloop
 
@@ -14,8 +15,10 @@ from shared.store import Store
 from shared.telemetry import configure_logging
 from shared.text.analyser import Analyser
 from shared.watched import watched
-from workers.digest.serve import serve_digests
-from workers.ingest.serve import serve_ingest
+from workers.digest.work import digesting_work
+from workers.ingest.work import reading_work
+from workers.jobs.serve import serve_jobs
+from workers.jobs.work import JobWork
 
 
 def main(settings: Settings) -> None:
@@ -41,8 +44,9 @@ async def _serve(settings: Settings) -> None:
         analyser = Analyser()
         try:
             async with asyncio.TaskGroup() as rooms:
-                for serve, is_ready in ((serve_ingest, reads), (serve_digests, digests)):
-                    rooms.create_task(serve(settings, broker, store, ready=is_ready, stop=stop, analyser=analyser))
+                for work_of, is_ready in ((reading_work, reads), (digesting_work, digests)):
+                    work: JobWork[Any] = work_of(settings, store, analyser)
+                    rooms.create_task(serve_jobs(settings, broker, store, work, ready=is_ready, stop=stop))
                 await asyncio.gather(reads.wait(), digests.wait())
                 ready.set()
         finally:

@@ -1,10 +1,7 @@
-"""One worker that reads documents: used alike by `nunmal ingest` and `nunmal up`."""
+"""What is done with one document: used alike by `nunmal ingest` and `nunmal up`."""
 
 from __future__ import annotations
 
-import asyncio
-
-from shared.broker.base import Broker
 from shared.document_errors import DocumentError, DocumentTooManyAttempts
 from shared.documents import Document
 from shared.job_kinds import DOCUMENTS
@@ -16,7 +13,6 @@ from workers.ingest.ocr.base import OcrEngine
 from workers.ingest.ocr.tesseract import Tesseract
 from workers.ingest.page_reader import PageReader
 from workers.ingest.reading import read_document
-from workers.jobs.serve import serve_jobs
 from workers.jobs.work import JobWork, require
 
 
@@ -41,17 +37,6 @@ class ReadingWork(JobWork[Document]):
         INGEST_DOCUMENTS.labels(outcome).inc()
 
 
-async def serve_ingest(
-    settings: Settings,
-    broker: Broker,
-    store: Store,
-    *,
-    ready: asyncio.Event,
-    stop: asyncio.Event,
-    analyser: Analyser,
-    drain: asyncio.Event | None = None,
-) -> None:
-    """Read documents until `stop`. `analyser` stays open. See `serve_jobs`."""
+def reading_work(settings: Settings, store: Store, analyser: Analyser) -> ReadingWork:
     reader = PageReader(most_pages=settings.ingest.max_pages, within_s=settings.ingest.page_timeout_s)
-    work = ReadingWork(store, analyser, reader, Tesseract(settings.ingest.ocr_timeout_s))
-    await serve_jobs(settings, broker, store, work, ready=ready, stop=stop, drain=drain)
+    return ReadingWork(store, analyser, reader, Tesseract(settings.ingest.ocr_timeout_s))

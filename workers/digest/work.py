@@ -1,11 +1,9 @@
-"""One worker that digests articles: used alike by `nunmal ingest` and `nunmal up`."""
+"""What is done with one article: used alike by `nunmal ingest` and `nunmal up`."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 
-from shared.broker.base import Broker
 from shared.digest_errors import DigestError, DigestTooManyAttempts
 from shared.digests import DigestJob
 from shared.document_errors import DocumentError
@@ -16,7 +14,6 @@ from shared.store import Store
 from shared.text.analyser import Analyser
 from workers.digest.making import make_digest
 from workers.ingest.page_reader import PageReader
-from workers.jobs.serve import serve_jobs
 from workers.jobs.work import JobWork, Lost, require
 
 
@@ -47,17 +44,6 @@ class DigestingWork(JobWork[DigestJob]):
         DIGEST_OUTCOMES.labels(outcome).inc()
 
 
-async def serve_digests(
-    settings: Settings,
-    broker: Broker,
-    store: Store,
-    *,
-    ready: asyncio.Event,
-    stop: asyncio.Event,
-    analyser: Analyser,
-    drain: asyncio.Event | None = None,
-) -> None:
-    """Digest articles until `stop`. `analyser` stays open. See `serve_jobs`."""
+def digesting_work(settings: Settings, store: Store, analyser: Analyser) -> DigestingWork:
     reader = PageReader(most_pages=settings.ingest.max_pages, within_s=settings.ingest.page_timeout_s)
-    work = DigestingWork(store, analyser, reader)
-    await serve_jobs(settings, broker, store, work, ready=ready, stop=stop, drain=drain)
+    return DigestingWork(store, analyser, reader)
