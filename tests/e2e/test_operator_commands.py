@@ -230,7 +230,7 @@ async def test_keys_are_listed_without_their_secret_and_revoked(commands: Comman
     key_id = line.split()[0]
     assert f"...{secret[-4:]}" in line
     assert secret[10:-4] not in line
-    assert line.endswith("chat,completions,jobs,models  노트북")
+    assert line.endswith("chat,completions,digests,documents,jobs,models  노트북")
     assert await commands.printed("keys", "revoke", key_id) == key_id
 
     assert await store.keys.authenticate(secret) is None
@@ -254,7 +254,13 @@ async def test_what_commands_do_is_in_the_audit_chain(commands: Commands, store:
         [ACTOR, "user_created", user_id, "role=user"],
         [ACTOR, "role_changed", user_id, "after=researcher", "before=user"],
         [ACTOR, "reset_link_made", user_id, "second_step=kept"],
-        [ACTOR, "key_made", key.id, f"owner={user_id}", "scopes=adapters,chat,completions,jobs,models"],
+        [
+            ACTOR,
+            "key_made",
+            key.id,
+            f"owner={user_id}",
+            "scopes=adapters,chat,completions,digests,documents,jobs,models",
+        ],
         [ACTOR, "key_revoked", key.id, f"owner={user_id}"],
     ]
     assert await commands.printed("audit", "list", "--last", "2") == "\n".join(lines[-2:])

@@ -28,6 +28,7 @@ from web.digests.incoming import of_article, of_json
 from web.digests.service import DigestService
 
 _SCOPE = "digests"
+_ONE = "/<string(minlength=20):name>"  # longer than the words that stand in its place
 
 
 def digests_api_blueprint(
@@ -69,12 +70,12 @@ def digests_api_blueprint(
         """JSON Schema of an article and of a digest; needs no key."""
         return Response(json.dumps(schemas(), ensure_ascii=False), content_type="application/json")
 
-    @blueprint.get("/<name>")
+    @blueprint.get(_ONE)
     async def one(name: str) -> ResponseReturnValue:
         key = await callers.require(_SCOPE)
         return _json(task_of(await digests.get(key.user_id, name), envelopes, envelopes.language()))
 
-    @blueprint.delete("/<name>")
+    @blueprint.delete(_ONE)
     async def remove(name: str) -> ResponseReturnValue:
         key = await callers.require(_SCOPE)
         await digests.remove(key.user_id, name)

@@ -26,6 +26,7 @@ PATH = "/v1/documents"
 FILE = "file"
 
 _SCOPE = "documents"
+_ONE = "/<string(minlength=20):document>"  # longer than the words that stand in its place
 
 
 def api_documents_blueprint(
@@ -58,7 +59,7 @@ def api_documents_blueprint(
         found = await documents.all(key.user_id)
         return _json(objects.DocumentList(object="list", data=[told(document) for document in found]))
 
-    @blueprint.get("/<document>")
+    @blueprint.get(_ONE)
     async def one(document: str) -> ResponseReturnValue:
         key = await callers.require(_SCOPE)
         try:
@@ -66,7 +67,7 @@ def api_documents_blueprint(
         except NotFound as error:
             raise DocumentUnknown from error
 
-    @blueprint.delete("/<document>")
+    @blueprint.delete(_ONE)
     async def remove(document: str) -> ResponseReturnValue:
         key = await callers.require(_SCOPE)
         try:

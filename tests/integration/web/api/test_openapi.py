@@ -51,7 +51,7 @@ async def test_it_is_served_to_everybody_and_lists_every_route(app: Quart, progr
     served = await (await program.client.get("/v1/openapi.json")).get_json()
     listed = {(method, path) for path, methods in served["paths"].items() for method in methods}
     routes = {
-        (method.lower(), re.sub(r"<(?:path:)?\w+>", "{}", rule.rule))
+        (method.lower(), re.sub(r"<(?:[\w()=]+:)?\w+>", "{}", rule.rule))
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/v1")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
