@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from typing import Any
 
@@ -36,7 +37,7 @@ async def _error(response: Response) -> dict[str, Any]:
 
 
 def _filled(path: str) -> str:
-    return path.replace("{model}", "test").replace("{job}", _ID).replace("{document}", _ID)
+    return re.sub(r"{\w+}", _ID, path.replace("{model}", "test"))
 
 
 @pytest.mark.parametrize(
