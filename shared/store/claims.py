@@ -5,7 +5,7 @@ Every write of a worker is fenced by (job, attempt).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from pymongo import ReturnDocument
@@ -21,11 +21,14 @@ MOST_ROWS = 1000
 
 
 class Claims(Generic[J]):
-    """`of_row`: the job that a document of the collection is."""
+    """`of_row`: the job that a document of the collection is; `fields`: those it needs, None for all."""
 
-    def __init__(self, collection: Collection, of_row: Callable[[Document], J]) -> None:
+    def __init__(
+        self, collection: Collection, of_row: Callable[[Document], J], fields: Mapping[str, int] | None = None
+    ) -> None:
         self._jobs = collection
         self._of_row = of_row
+        self._fields = fields
 
     # What workers do.
 
@@ -38,6 +41,7 @@ class Claims(Generic[J]):
                 "$set": {"state": READING, "worker_id": worker_id, "begun_at": now()},
                 "$inc": {"attempt": 1, "stalled": 1},
             },
+            projection=self._fields,
             sort=[("stalled", 1), ("tag", 1), ("_id", 1)],
             return_document=ReturnDocument.AFTER,
         )
@@ -71,7 +75,8 @@ class Claims(Generic[J]):
     @translated
     async def being_read(self) -> list[J]:
         """All that somebody has claimed."""
-        return [self._of_row(row) async for row in self._jobs.find({"state": READING}).limit(MOST_ROWS)]
+        cursor = self._jobs.find({"state": READING}, self._fields).limit(MOST_ROWS)
+        return [self._of_row(row) async for row in cursor]
 
     @translated
     async def waiting(self, without_permit_s: float) -> list[str]:

@@ -40,7 +40,7 @@ class Incoming:
 
 class Digests(Claims[DigestJob]):
     def __init__(self, collection: Collection) -> None:
-        super().__init__(collection, _job)
+        super().__init__(collection, _job, _WITHOUT_SOURCE)
         self._digests = collection
 
     @translated

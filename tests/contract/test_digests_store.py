@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from shared.digest_errors import DigestEmpty, DigestLanguageUnknown
 from shared.digests import DifficultyLevel, Digest, DigestJob, DigestState, fingerprint
 from shared.documents import DocumentKind
@@ -39,6 +43,26 @@ async def test_an_article_is_kept_once_with_its_bytes(store: Store) -> None:
     assert await store.digests.source(first.id, "other") is None
     assert await store.digests.get(first.id, "other") is None
     assert await store.digests.count("u", 10) == 1
+
+
+async def test_neither_a_claim_nor_recovery_fetches_articles(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recovery asks every second; a worker fetches its article by itself."""
+    fetched: list[set[str]] = []
+    of_row = store.digests._of_row
+
+    def noted(row: dict[str, Any]) -> DigestJob:
+        fetched.append(set(row))
+        return of_row(row)
+
+    added = await _add(store)
+    monkeypatch.setattr(store.digests, "_of_row", noted)
+
+    claimed = await store.digests.claim("w")
+    (begun,) = await store.digests.being_read()
+
+    assert claimed == begun and claimed is not None and claimed.id == added.id
+    assert len(fetched) == 2 and not any("source" in row for row in fetched)
+    assert await store.digests.source_of(claimed) == "글".encode() + b"\x00\xff"
 
 
 async def test_the_first_in_line_is_claimed_once_and_finished_by_its_claimer_alone(store: Store) -> None:
