@@ -1,7 +1,7 @@
 """Templates and the random choices among them; every sentence of this package is in `wordings/*.toml`.
 
-A slot is `{a}`, or `{a:이/가}` with its particle. A group holds a pool for training and a held-out pool; one
-`Wording` says one question and its answer from one pool and remembers which templates it used.
+A slot is `{a}`, or `{a:이/가}` with its particle; of `[나요|니]` one is said. A group holds a pool for training and a
+held-out pool; one `Wording` says one question and its answer from one pool and remembers which templates it used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import random
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,9 @@ from vision.scenes.nouns import Nouns
 Pool = Literal["train", "held_out"]
 
 _SLOT = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
-_OPENED_SHARE = 0.15  # of questions for training that something is said around
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_TOO_ALIKE = 0.9  # a wording this near to a held-out one is not said in training
+_OPENED_SHARE = 0.2  # of questions for training that something is said around
 _DIRECTORY = Path(__file__).parent / "wordings"
 
 ATTRIBUTE_WORDS = {"colour": ("색", "색깔"), "shape": ("모양",), "size": ("크기",), "material": ("재질",)}
@@ -47,8 +50,39 @@ def asking() -> dict[str, dict[str, list[str]]]:
     """Group -> pool -> templates of questions and of links between references."""
     groups: dict[str, dict[str, list[str]]] = {}
     for path in sorted(_DIRECTORY.glob("ask_*.toml")):
-        groups.update(_read(path))
+        groups |= _read(path)
+    for group, pools in _read(_DIRECTORY / "held_out.toml").items():
+        groups[group] |= pools
     return groups
+
+
+def ways(template: str) -> list[str]:
+    """Every wording a template stands for: one of each `[나요|니]`."""
+    parts = _CHOICE.split(template)  # text, choice, text, ...
+    among = [part.split("|") if number % 2 else [part] for number, part in enumerate(parts)]
+    return ["".join(chosen) for chosen in product(*among)]
+
+
+@cache
+def wordings(group: str, pool: Pool) -> dict[int, list[str]]:
+    """Number of the template -> its wordings; for training without those that are almost a held-out one."""
+    held_out = [] if pool == "held_out" else asking()[group]["held_out"]
+    sayable = {
+        number: [way for way in ways(template) if all(likeness(way, other) < _TOO_ALIKE for other in held_out)]
+        for number, template in enumerate(asking()[group][pool])
+    }
+    return {number: said for number, said in sayable.items() if said}
+
+
+def likeness(one: str, other: str) -> float:
+    """Dice coefficient of pairs of letters, 0..1; particles and marks left out."""
+    first, second = _pairs(one), _pairs(other)
+    return 2 * len(first & second) / (len(first) + len(second))
+
+
+@cache
+def _pairs(template: str) -> frozenset[str]:
+    return frozenset("".join(pair) for pair in pairwise(re.sub(r":[^}]*\}|[ .,?}]", "", template)))
 
 
 @lru_cache(maxsize=1)
@@ -79,10 +113,10 @@ class Wording:
 
     def template(self, group: str) -> str:
         """One template of the pool; its id (`group:t3`, `group:h0`) is kept in `used`."""
-        pool = asking()[group][self._pool]
-        number = self.rng.randrange(len(pool))
+        said = wordings(group, self._pool)
+        number = self.rng.choice(list(said))
         self.used.append(f"{group}:{self._pool[0]}{number}")
-        return pool[number]
+        return self.rng.choice(said[number])
 
     def opened(self, question: str) -> str:
         """The question as it stands, or now and then, in training's pool, with something said around it."""
