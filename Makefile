@@ -110,6 +110,10 @@ soak: $(VENV)/test.stamp ## Steady load for MINUTES (15; 120 is the long form): 
 	@infra/services.sh ensure
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
+.PHONY: traces
+traces: $(VENV)/test.stamp ## A question's trace, from the click on, in a collector that is not ours (Arize Phoenix, build/traces/); writes build/traces.json (4 min)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.traces
+
 .PHONY: alerts
 alerts: $(VENV)/test.stamp ## Make every alert fire by its symptom and see it clear; writes build/alerts.json (15 min; ARGS='--only NAME')
 	@infra/services.sh ensure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from shared.chat import AccountRole
 from shared.metrics import BROWSER_TIME_TO_FIRST_TOKEN
@@ -53,3 +53,29 @@ async def test_the_time_to_the_first_text_is_told(person: Page, site: Site, work
     await expect(person.get_by_text("안녕하세요.")).to_be_visible()
 
     assert await until(told, within_s=20)
+
+
+@pytest.mark.parametrize("held", ["**/chat", "**/stream/**"], ids=["before its page", "before its stream"])
+async def test_a_quick_answer_is_told_too(person: Page, site: Site, worker: ScriptedWorker, held: str) -> None:
+    async def is_told() -> bool:
+        return value(BROWSER_TIME_TO_FIRST_TOKEN) == before + 1
+
+    async def is_answered() -> bool:
+        turns = await site.store.generations._generations.find({}).to_list(None)
+        return [turn["state"] for turn in turns] == ["done"]
+
+    async def hold_back(route: Route) -> None:
+        """Let the answer be written, and only then the browser have what it asked for."""
+        response = await route.fetch(max_redirects=0) if route.request.method == "POST" else None
+        site.say("안녕하세요.", then_end=True)
+        assert await until(is_answered, within_s=20)
+        await (route.fulfill(response=response) if response else route.continue_())
+
+    before = value(BROWSER_TIME_TO_FIRST_TOKEN)
+    await person.goto(f"{site.url}/chat")
+    await person.route(held, hold_back)
+    await person.get_by_role("textbox").fill("안녕?")
+    await person.get_by_role("textbox").press("Enter")
+    await expect(person.get_by_text("안녕하세요.")).to_be_visible()
+
+    assert await until(is_told, within_s=20)

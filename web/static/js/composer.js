@@ -49,6 +49,7 @@ export class ChatComposer extends HTMLElement {
         this.#field.value = more.startsWith(sent) ? more.slice(sent.length) : "";
         this.#pictures?.clear(sentPictures);
         swapPage(answer);
+        this.#tellTextThatCame();
         this.#grow();
       }
       this.#say(answer.ok ? "" : sentenceOf(answer.page));
@@ -59,6 +60,13 @@ export class ChatComposer extends HTMLElement {
       this.#setSending(false);
       if (!TOUCH.matches) this.#field.focus();
     }
+  }
+
+  // A quick answer, or its beginning, comes with the page and not in its stream.
+  #tellTextThatCame() {
+    const turn = [...document.querySelectorAll("article.turn")].at(-1);
+    if (!turn?.querySelector("[data-role=assistant]").textContent.trim()) return;
+    this.dispatchEvent(new CustomEvent("answer-text", { bubbles: true, detail: turn.id.slice("turn-".length) }));
   }
 
   async #stop(event) {

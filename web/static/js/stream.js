@@ -84,6 +84,7 @@ export class ChatStream extends HTMLElement {
     document.removeEventListener("answer-state", this);
     this.#close();
     this.#answer.end(state, html);
+    if (html) this.#showText(); // all of a quick answer may come here
     this.querySelector(".answer").toggleAttribute("data-cut", canGoOn);
     const line = this.#note(note);
     this.append(line); // while waiting the line stands above the answer, afterwards below it
