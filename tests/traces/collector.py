@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Span:
 class Collector:
     """A running one."""
 
-    def __init__(self, address: str, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, address: str, process: Process) -> None:
         self.takes_at = f"{address}/v1/traces"
         self._process = process
         self._client = httpx.AsyncClient(base_url=address, timeout=10)
@@ -75,8 +75,9 @@ class Collector:
 
     async def end(self) -> None:
         """Nothing takes traces any more."""
-        self._process.kill()
-        await asyncio.to_thread(self._process.wait)
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
 
 
 @asynccontextmanager
@@ -91,8 +92,8 @@ async def running_collector(python: Path, directory: Path) -> AsyncIterator[Coll
         "PHOENIX_TELEMETRY_ENABLED": "false",
     }
     with (directory / "collector.log").open("w") as log:
-        process = subprocess.Popen(
-            [str(python.with_name("phoenix")), "serve"], env=os.environ | settings, stdout=log, stderr=log
+        process = await asyncio.create_subprocess_exec(
+            str(python.with_name("phoenix")), "serve", env=os.environ | settings, stdout=log, stderr=log
         )
     collector = Collector(f"http://127.0.0.1:{port}", process)
     try:
