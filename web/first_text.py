@@ -36,11 +36,13 @@ def first_text_blueprint(store: Store, visitors: Visitors) -> Blueprint:
         return "", 204
 
     async def trace(user_id: str, generation_id: str, seconds: float) -> None:
-        """From the click, as this host's clock has it; nothing for an answer that is not theirs."""
+        """From the click, as this host's clock has it, however long the way of the beacon was: at the latest when the
+        question came. Nothing for an answer that is not theirs."""
+        arrived = time.time()
         asked = await store.generations.get(generation_id) if is_id(generation_id) else None
         if asked is not None and asked.user_id == user_id:
-            now = time.time()
-            tracing.record("browser: click to first text", generation_id, now - seconds, now, kind="client")
+            began = min(arrived - seconds, asked.created_at.timestamp())
+            tracing.record("browser: click to first text", generation_id, began, began + seconds, kind="client")
 
     return blueprint
 

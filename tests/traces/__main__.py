@@ -50,6 +50,7 @@ async def traces(python: Path) -> list[str]:
                 problems = await _look(collector, address, home)
                 service.signal(signal.SIGTERM, whole_group=False)
                 await asyncio.to_thread(service.wait)
+            (ROOT / "build" / "traces.log").write_text(service.output)
     return problems
 
 

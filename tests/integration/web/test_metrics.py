@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from shared import metrics
@@ -11,6 +13,7 @@ from shared.errors import TooManyAttempts
 from shared.store import Store
 from tests.factories import generation
 from tests.metric_values import value
+from tests.spans import caught
 from tests.web_visitor import WebVisitor, web_settings
 from web.app import create_app
 from web.chat.line import Lines
@@ -102,3 +105,33 @@ class TestWhatABrowserSaw:
         before = value(metrics.BROWSER_TIME_TO_FIRST_TOKEN)
         assert (await visitor.post("/first-text", seconds="1")).status_code in (303, 401, 403)
         assert value(metrics.BROWSER_TIME_TO_FIRST_TOKEN) == before
+
+
+class TestTheTraceOfWhatABrowserSaw:
+    async def test_lasts_as_long_as_it_says_and_begins_when_the_question_came_or_before(
+        self, person: WebVisitor, store: Store
+    ) -> None:
+        await person.get("/chat")
+        generation_id = person.generation_id
+        await person.ask("안녕?")
+        asked = await store.generations.get(generation_id)
+        assert asked is not None
+        waited = time.time() - asked.created_at.timestamp()
+        with caught() as spans:
+            await person.post("/first-text", seconds=f"{waited / 2:.4f}", generation_id=generation_id)
+
+        (span,) = spans.of(generation_id).values()
+        assert span.name == "browser: click to first text"
+        assert span.start_time is not None and span.end_time is not None
+        assert span.start_time / 1e9 <= asked.created_at.timestamp()
+        assert (span.end_time - span.start_time) / 1e9 == pytest.approx(waited / 2, abs=1e-3)
+
+    async def test_is_told_of_ones_own_answers_only(self, person: WebVisitor, store: Store) -> None:
+        of_another = generation(lane=LANE)
+        await store.generations.add(of_another)
+        with caught() as spans:
+            for generation_id in (of_another.id, "no id", ""):
+                told = await person.post("/first-text", seconds="1", generation_id=generation_id)
+                assert told.status_code == 204
+
+        assert not spans.all
