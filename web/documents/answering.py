@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from shared.documents import MOST_QUESTION_CHARACTERS, Document, DocumentState, 
 from shared.errors import NotFound
 from shared.store import Store
 from shared.text.analyser import Analyser
+from shared.text.extracts import best_run
 from shared.text.passages import EMBEDDER
 from shared.text.retrieval import ANSWERS_FROM, Hit, PassageIndex, Question
 from shared.text.sentences import Span, sentences
@@ -26,8 +27,6 @@ MOST_CITATIONS = 3
 
 _LOOKED_AT = 5  # passages
 _WORTH_SHOWING = 0.6  # of what the best citation is worth
-_LONGEST_RUN = 3  # sentences
-_PRICE_OF_A_SENTENCE = 0.02  # of the question's weight
 _MOST_CACHED = 20_000  # passages of all indexes in memory; 9 KB each
 
 
@@ -81,6 +80,7 @@ class Answering:
         if not text or len(text) > MOST_QUESTION_CHARACTERS:
             raise DocumentQuestionInvalid(limit=MOST_QUESTION_CHARACTERS)
         known = await self._store.documents.of_user(user_id)
+        self._forget_others(user_id, {each.id for each in known})
         if documents is not None:
             if not set(documents) <= {each.id for each in known}:
                 raise NotFound
@@ -102,6 +102,11 @@ class Answering:
         for key in [key for key in self._shelves if key[0] == user_id]:
             del self._shelves[key]
 
+    def _forget_others(self, user_id: str, known: set[str]) -> None:
+        """Indexes that hold a document which another node has removed."""
+        for key in [key for key in self._shelves if key[0] == user_id and not known.issuperset(key[1:])]:
+            del self._shelves[key]
+
     async def _citations(
         self, shelf: _Shelf, hits: Sequence[Hit], question: Question, names: dict[str, str]
     ) -> tuple[Citation, ...]:
@@ -114,7 +119,7 @@ class Answering:
             spans = [Span(passage.start + start, passage.start + end) for start, end in spans]
             stems = await self._analyser.stems([whole[start:end] for start, end in spans])
             said = [frozenset(stem.text for stem in sentence) for sentence in stems]
-            worth, quoted = _best_run(said, lambda run: shelf.index.coverage(question.stems, run))
+            worth, quoted = best_run(said, lambda run: shelf.index.coverage(question.stems, run))
             found.append((worth * hit.score, _citation(passage, names, whole, spans, quoted)))
         found.sort(key=lambda each: -each[0])
         least = _WORTH_SHOWING * found[0][0]
@@ -131,7 +136,6 @@ class Answering:
         passages, texts = await asyncio.gather(contents.passages(user_id, ids), contents.texts(user_id, ids))
         whole = [passage for passage in passages if (passage.document_id, passage.page) in texts]
         shelf = await asyncio.to_thread(_shelved, whole, texts)
-        self.forget(user_id)
         self._shelves[key] = shelf
         while len(self._shelves) > 1 and sum(len(each.passages) for each in self._shelves.values()) > _MOST_CACHED:
             self._shelves.popitem(last=False)
@@ -148,22 +152,6 @@ def _shelved(passages: Sequence[Passage], texts: dict[tuple[str, int], str]) -> 
     vectors = [np.frombuffer(each.vector, np.float16) for each in passages]
     index = PassageIndex(cut, [each.stems for each in passages], np.stack(vectors) if vectors else np.zeros((0, 1)))
     return _Shelf(passages, texts, index)
-
-
-def _best_run(sentences: Sequence[frozenset[str]], coverage: Callable[[frozenset[str]], float]) -> tuple[float, range]:
-    """Neighbours that together cover most of the question: "입장료는?" is often asked of a thing that the sentence
-    before names. A longer run has to be worth it."""
-    runs = [
-        range(start, end)
-        for start in range(len(sentences))
-        for end in range(start + 1, min(start + _LONGEST_RUN, len(sentences)) + 1)
-    ]
-    worth = [
-        coverage(frozenset[str]().union(*(sentences[at] for at in run))) - _PRICE_OF_A_SENTENCE * len(run)
-        for run in runs
-    ]
-    best = int(np.argmax(worth))
-    return worth[best], runs[best]
 
 
 def _citation(passage: Passage, names: dict[str, str], text: str, spans: Sequence[Span], quoted: range) -> Citation:
