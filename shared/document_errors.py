@@ -93,6 +93,24 @@ class DocumentTooManyAttempts(DocumentError):
     code = "document_too_many_attempts"
 
 
+class CollectionNameInvalid(InputError):
+    """Empty or too long. Facts: limit (characters)."""
+
+    code = "collection_name_invalid"
+
+
+class TooManyCollections(InputError):
+    """Facts: limit (collections of one person)."""
+
+    code = "too_many_collections"
+
+
+class CollectionFull(InputError):
+    """Facts: limit (documents in one collection), limit_mib (MiB of them)."""
+
+    code = "collection_full"
+
+
 class DocumentQuestionInvalid(InputError):
     """Empty or too long. Facts: limit (characters)."""
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 MOST_PAGE_CHARACTERS = 60_000  # what a word's place can say (`packed`)
 MOST_QUESTION_CHARACTERS = 500
+MOST_COLLECTION_NAME_CHARACTERS = 60
 
 _WORD = struct.Struct("<6H")
 _FULL = 10_000  # a coordinate is in ten-thousandths of the page's side
@@ -100,6 +101,17 @@ class Document:
     begun_at: datetime | None  # of the current attempt
     begun_with: int  # pages that were done when it began
     pages_unread: int  # pages whose letters could not be read, once it is ready
+    collection_id: str | None  # of the collection it lies in
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCollection:
+    """Documents that one person keeps together and asks together; a document lies in one at most."""
+
+    id: str
+    user_id: str
+    name: str
+    created_at: datetime
 
 
 def seconds_left(document: Document, now: datetime) -> float | None:

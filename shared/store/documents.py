@@ -71,6 +71,7 @@ class Documents(Claims[Document]):
             "begun_at": None,
             "begun_with": 0,
             "pages_unread": 0,
+            "collection_id": None,
         }
         await self._documents.insert_one(document)
         return _document(document)
@@ -101,6 +102,18 @@ class Documents(Claims[Document]):
         sizes = [row["size_bytes"] async for row in self._documents.find(query, {"size_bytes": 1}).limit(limit)]
         return DocumentSpace(len(sizes), sum(sizes))
 
+    @translated
+    async def collect(self, document_id: str, user_id: str, collection_id: str | None) -> bool:
+        """Into this collection and out of the one it lay in; None: into no other. False: there is no such document."""
+        query = {"_id": document_id, "user_id": user_id, "state": _SHOWN}
+        return bool((await self._documents.update_one(query, {"$set": {"collection_id": collection_id}})).matched_count)
+
+    @translated
+    async def scatter(self, user_id: str, collection_id: str) -> None:
+        """All of this collection's out of it."""
+        query = {"user_id": user_id, "collection_id": collection_id}
+        await self._documents.update_many(query, {"$set": {"collection_id": None}})
+
     # What workers do, beside what is done with every job.
 
     @translated
@@ -127,6 +140,7 @@ class Documents(Claims[Document]):
     async def remove(self, document_id: str, user_id: str) -> bool:
         """Name, file, pages, chunks; False if there is no such document. A worker that reads it stops at its page."""
         gone = {"state": str(DocumentState.REMOVED), "removed_at": now(), "name": "", "index_digest": None}
+        gone |= {"collection_id": None}
         query = {"_id": document_id, "user_id": user_id, "state": _SHOWN}
         if not (await self._documents.update_one(query, {"$set": gone})).matched_count:
             return False
@@ -187,4 +201,5 @@ def _document(row: connection.Document) -> Document:
         begun_at=None if begun_at is None else moment(begun_at),
         begun_with=row["begun_with"],
         pages_unread=row.get("pages_unread", 0),  # none before scans were read
+        collection_id=row.get("collection_id"),  # none before there were collections
     )

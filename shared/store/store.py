@@ -11,6 +11,7 @@ from shared.store.comparisons import Comparisons
 from shared.store.connection import open_client, translated
 from shared.store.conversations import Conversations
 from shared.store.digests import Digests
+from shared.store.document_collections import DocumentCollections
 from shared.store.documents import Documents
 from shared.store.fairness import Fairness
 from shared.store.generations import Generations
@@ -63,6 +64,7 @@ class Store:
         self.pairings = Pairings(self._database["pairings"])
         self.votes = Votes(self._database["votes"], self._database["generations"])
         self.documents = Documents(documents, pages, self._database["document_chunks"], self.blobs)
+        self.document_collections = DocumentCollections(self._database["document_collections"])
         self.digests = Digests(self._database["digests"])
         self.personal = PersonalData(
             self._database, self.pictures, self.search, self.shares, self.votes, self.documents
@@ -94,6 +96,7 @@ class Store:
             self.comparisons,
             self.pairings,
             self.documents,
+            self.document_collections,
             self.digests,
             self.personal,
             self.adapters,

@@ -154,3 +154,44 @@ async def test_an_account_takes_all_of_its_documents_along(store: Store) -> None
 
     assert [row["_id"] async for row in store._database["documents"].find({})] == [kept.id]
     assert [row async for row in store._database["document_pages"].find({})] == []
+
+
+async def test_a_document_lies_in_one_collection_and_only_its_owner_moves_it(store: Store) -> None:
+    document = await _add(store)
+    one, other = [await store.document_collections.add("u", name) for name in ("하나", "둘")]
+    assert [each.name for each in await store.document_collections.of_user("u")] == ["둘", "하나"]
+    assert not await store.documents.collect(document.id, "other", one.id)
+
+    for collection in (one, other):
+        assert await store.documents.collect(document.id, "u", collection.id)
+        found = await store.documents.get(document.id, "u")
+        assert found is not None and found.collection_id == collection.id
+    await store.documents.scatter("u", one.id)
+    assert (await store.documents.of_user("u"))[0].collection_id == other.id
+    await store.documents.scatter("u", other.id)
+    assert (await store.documents.of_user("u"))[0].collection_id is None
+
+
+async def test_a_collection_is_its_owners_alone(store: Store) -> None:
+    mine = await store.document_collections.add("u", "내 것")
+    assert await store.document_collections.get(mine.id, "other") is None
+    assert not await store.document_collections.rename(mine.id, "other", "남의 것")
+    assert not await store.document_collections.remove(mine.id, "other")
+
+    assert await store.document_collections.rename(mine.id, "u", "새 이름")
+    assert (await store.document_collections.of_user("u"))[0].name == "새 이름"
+    assert await store.document_collections.remove(mine.id, "u")
+    assert await store.document_collections.of_user("u") == []
+
+
+async def test_a_removed_document_forgets_its_collection_and_an_account_takes_its_collections_along(
+    store: Store,
+) -> None:
+    document = await _add(store)
+    collection = await store.document_collections.add("u", "비밀 모음")
+    await store.documents.collect(document.id, "u", collection.id)
+    await store.documents.remove(document.id, "u")
+    assert collection.id not in await _everything(store)
+
+    await store.personal.remove("u")
+    assert [row async for row in store._database["document_collections"].find({})] == []

@@ -15,10 +15,11 @@ from web.api.access import Callers
 from web.api.body import read_body
 from web.api.envelope import Envelopes
 from web.api.objects import ApiObject, Error
-from web.api.problems import ContentTypeUnknown, DocumentUnknown, ParameterMissing
+from web.api.problems import CollectionUnknown, ContentTypeUnknown, DocumentUnknown, ParameterMissing
 from web.api.requests import AskRequest
 from web.bodies import LargeBodies
 from web.documents.answering import Answering
+from web.documents.collecting import Collecting
 from web.documents.service import DocumentService
 from web.forms import read_form
 
@@ -31,6 +32,7 @@ _ONE = "/<string(minlength=20):document>"  # longer than the words that stand in
 
 def api_documents_blueprint(
     documents: DocumentService,
+    collecting: Collecting,
     answering: Answering,
     callers: Callers,
     envelopes: Envelopes,
@@ -81,8 +83,16 @@ def api_documents_blueprint(
     async def ask() -> ResponseReturnValue:
         key = await callers.require(_SCOPE)
         body = await read_body(request, AskRequest)
+        body.check()
+        asked = body.documents
+        if body.collection is not None:
+            try:
+                inside = (await collecting.get(key.user_id, body.collection)).documents
+            except NotFound as error:
+                raise CollectionUnknown from error
+            asked = [document.id for document in inside]
         try:
-            answer = await answering.answer(key.user_id, body.question, body.documents)
+            answer = await answering.answer(key.user_id, body.question, asked)
         except NotFound as error:
             raise DocumentUnknown from error
         cited = [
@@ -113,6 +123,7 @@ def api_documents_blueprint(
             eta_s=seconds_left(document, datetime.now(UTC)),
             error=error,
             created=int(document.created_at.timestamp()),
+            collection=document.collection_id,
             status_url=f"{PATH}/{document.id}",
         )
 
