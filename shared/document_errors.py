@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.errors import InputError
+from shared.errors import InputError, NunmalError
 
 
 class DocumentError(InputError):
@@ -87,10 +87,22 @@ class OcrFailed(DocumentError):
     code = "ocr_failed"
 
 
+class IndexUnlike(DocumentError):
+    """This worker's settings make another index than the one that was asked for. Facts: index."""
+
+    code = "index_unlike"
+
+
 class DocumentTooManyAttempts(DocumentError):
     """Reading it failed several times without a fault that we know."""
 
     code = "document_too_many_attempts"
+
+
+class ReindexIncomplete(NunmalError):
+    """Some documents keep the index they had. Facts: count."""
+
+    code = "reindex_incomplete"
 
 
 class CollectionNameInvalid(InputError):

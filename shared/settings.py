@@ -181,6 +181,12 @@ class IngestSettings(_Section):
     ocr_timeout_s: float = Field(
         default=120.0, gt=0, description="Longest time for reading the letters of one scanned page, in seconds."
     )
+    chunking: Literal["headers", "recursive", "semantic", "fixed"] = Field(
+        default="headers", description="How pages are cut; `nunmal documents reindex` after a change."
+    )
+    chunk_characters: int = Field(
+        default=500, ge=100, le=4000, description="Longest chunk; `nunmal documents reindex` after a change."
+    )
 
 
 class MailSettings(_Section):

@@ -18,7 +18,7 @@ from shared.publishing import Publishing
 from shared.settings import REFERENCE_MODEL, Settings, WebSettings
 from shared.store import Store
 from shared.text.analyser import Analyser
-from shared.topology import CHAT_JOBS, DIGEST_LANE, INGEST_LANE, lane
+from shared.topology import CHAT_JOBS, DIGEST_LANE, INGEST_LANE, REINDEX_LANE, lane
 from web.account.deletion import AccountDeletion
 from web.account.my_data import my_data_blueprint
 from web.account.routes import account_blueprint
@@ -310,6 +310,7 @@ def create_app(
     async def lifespan() -> AsyncGenerator[None, None]:
         await broker.declare_lane(lane_name)
         await broker.declare_lane(INGEST_LANE)
+        await broker.declare_lane(REINDEX_LANE)
         await broker.declare_lane(DIGEST_LANE)
         async with hub.running():
             tasks = (watch.run(history.take), held.run(), search.indexing.run())

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.documents import Document, DocumentKind, DocumentState
+from shared.documents import FIRST_INDEX, Document, DocumentKind, DocumentState
 from shared.ids import new_id
 from shared.store import connection
 from shared.store.blobs import Blobs
@@ -32,8 +32,11 @@ class DocumentSpace:
 
 
 class Documents(Claims[Document]):
-    def __init__(self, collection: Collection, pages: Collection, chunks: Collection, blobs: Blobs) -> None:
+    def __init__(
+        self, collection: Collection, pages: Collection, chunks: Collection, reindexings: Collection, blobs: Blobs
+    ) -> None:
         super().__init__(collection, _document)
+        self._reindexings = reindexings
         self._documents = collection
         self._blobs = blobs
         self.contents = DocumentContents(pages, chunks, blobs)
@@ -127,9 +130,30 @@ class Documents(Claims[Document]):
         return await self._change(document_id, attempt, {"pages_done": number, "stalled": 0})
 
     @translated
-    async def finish(self, document_id: str, attempt: int, index_digest: str, *, pages_unread: int = 0) -> bool:
-        changes = {"state": str(DocumentState.READY), "worker_id": None, "index_digest": index_digest}
+    async def finish(
+        self, document_id: str, attempt: int, index_digest: str, *, index: str = FIRST_INDEX, pages_unread: int = 0
+    ) -> bool:
+        """`index`: of its passages, which are searched from now on."""
+        changes = {"state": str(DocumentState.READY), "worker_id": None, "index_digest": index_digest, "index": index}
         return await self._change(document_id, attempt, changes | {"pages_unread": pages_unread})
+
+    @translated
+    async def switch_index(self, document_id: str, before: str, after: str, index_digest: str) -> bool:
+        """Search the passages of another index, all of which are there, in one step. False: it is removed, or
+        searched by another one than `before`."""
+        found = await self._documents.find_one({"_id": document_id, "state": str(DocumentState.READY)}, {"index": 1})
+        if not found or found.get("index", FIRST_INDEX) != before:
+            return False
+        query: dict[str, Any] = {"_id": document_id, "state": str(DocumentState.READY)}
+        query |= {"index": before} if "index" in found else {"index": {"$exists": False}}
+        changes = {"index": after, "index_digest": index_digest}
+        return bool((await self._documents.update_one(query, {"$set": changes})).matched_count)
+
+    @translated
+    async def indexed_otherwise(self, index: str) -> list[Document]:
+        """All that are ready, of everybody, and searched by another index than this one."""
+        cursor = self._documents.find({"state": str(DocumentState.READY)})
+        return [_document(row) async for row in cursor if row.get("index", FIRST_INDEX) != index]
 
     def _begun(self, row: connection.Document) -> dict[str, Any]:
         return {"begun_with": row["pages_done"]}
@@ -172,6 +196,7 @@ class Documents(Claims[Document]):
             if file:
                 await self._blobs.leftovers.keep({"_id": file})
                 await self._documents.update_one({"_id": document_id}, {"$set": {"sha256": None}})
+            await self._reindexings.delete_one({"_id": document_id})
             await self.contents.remove([document_id])
             if file:
                 await self._blobs.leftovers.suspect([file])
@@ -196,6 +221,7 @@ def _document(row: connection.Document) -> Document:
         pages_done=row["pages_done"],
         error_code=row["error_code"],
         error_facts=row["error_facts"],
+        index=row.get("index", FIRST_INDEX),
         index_digest=row["index_digest"],
         created_at=moment(row["created_at"]),
         begun_at=None if begun_at is None else moment(begun_at),

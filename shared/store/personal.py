@@ -37,6 +37,7 @@ PERSONAL = {
     "votes": "user_id",
     "comparisons": "user_id",
     "document_collections": "user_id",
+    "reindexings": "user_id",
     "digests": "user_id",  # with the articles they are made of
     "grants": "owner_id",
 }

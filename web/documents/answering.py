@@ -18,12 +18,14 @@ from shared.errors import NotFound
 from shared.store import Store
 from shared.text.analyser import Analyser
 from shared.text.extracts import best_run
-from shared.text.passages import EMBEDDER
+from shared.text.passages import EMBEDDER, embedder_of
 from shared.text.retrieval import ANSWERS_FROM, Hit, PassageIndex, Question
 from shared.text.sentences import Span, sentences
 from web.forms import tidy
 
 MOST_CITATIONS = 3
+
+_Indexed = tuple[str, str]  # a document and its index
 
 _LOOKED_AT = 5  # passages
 _WORTH_SHOWING = 0.6  # of what the best citation is worth
@@ -69,7 +71,7 @@ class Answering:
     def __init__(self, store: Store, analyser: Analyser) -> None:
         self._store = store
         self._analyser = analyser
-        self._shelves: OrderedDict[tuple[str, ...], _Shelf] = OrderedDict()
+        self._shelves: OrderedDict[tuple[str, frozenset[_Indexed]], _Shelf] = OrderedDict()
 
     async def answer(self, user_id: str, text: str, documents: Sequence[str] | None = None) -> Answer:
         """From these documents of this person's, or all of them; from those that are ready.
@@ -80,7 +82,7 @@ class Answering:
         if not text or len(text) > MOST_QUESTION_CHARACTERS:
             raise DocumentQuestionInvalid(limit=MOST_QUESTION_CHARACTERS)
         known = await self._store.documents.of_user(user_id)
-        self._forget_others(user_id, {each.id for each in known})
+        self._forget_others(user_id, {(each.id, each.index) for each in known})
         if documents is not None:
             if not set(documents) <= {each.id for each in known}:
                 raise NotFound
@@ -102,9 +104,9 @@ class Answering:
         for key in [key for key in self._shelves if key[0] == user_id]:
             del self._shelves[key]
 
-    def _forget_others(self, user_id: str, known: set[str]) -> None:
-        """Indexes that hold a document which another node has removed."""
-        for key in [key for key in self._shelves if key[0] == user_id and not known.issuperset(key[1:])]:
+    def _forget_others(self, user_id: str, known: set[_Indexed]) -> None:
+        """What holds a document that another node has removed, or that has another index now."""
+        for key in [key for key in self._shelves if key[0] == user_id and not key[1] <= known]:
             del self._shelves[key]
 
     async def _citations(
@@ -126,20 +128,34 @@ class Answering:
         return tuple(citation for score, citation in found[:MOST_CITATIONS] if score >= least)
 
     async def _shelf(self, user_id: str, documents: Sequence[Document]) -> _Shelf:
-        """Documents do not change once they are ready, so their ids say what is in it."""
-        ids = sorted(document.id for document in documents)
-        key = (user_id, *ids)
+        """Documents do not change once they are ready, so their ids and indexes say what is in it."""
+        key = (user_id, frozenset((each.id, each.index) for each in documents))
         if key in self._shelves:
             self._shelves.move_to_end(key)
             return self._shelves[key]
-        contents = self._store.documents.contents
-        passages, texts = await asyncio.gather(contents.passages(user_id, ids), contents.texts(user_id, ids))
+        passages = await self._passages(user_id, documents)
+        texts = await self._store.documents.contents.texts(user_id, sorted(each.id for each in documents))
         whole = [passage for passage in passages if (passage.document_id, passage.page) in texts]
         shelf = await asyncio.to_thread(_shelved, whole, texts)
         self._shelves[key] = shelf
         while len(self._shelves) > 1 and sum(len(each.passages) for each in self._shelves.values()) > _MOST_CACHED:
             self._shelves.popitem(last=False)
         return shelf
+
+    async def _passages(self, user_id: str, documents: Sequence[Document]) -> list[Passage]:
+        """Of each document those of its index. One that is indexed anew loses its old ones only after it has the new
+        ones in use, so whose index has changed while we read is read again."""
+        read: dict[_Indexed, list[Passage]] = {}
+        indexes = {each.id: each.index for each in documents}
+        while missing := sorted(each for each, index in indexes.items() if (each, index) not in read):
+            found = await self._store.documents.contents.passages(user_id, missing)
+            for document_id in missing:
+                read[document_id, indexes[document_id]] = [
+                    each for each in found if (each.document_id, each.index) == (document_id, indexes[document_id])
+                ]
+            known = await self._store.documents.of_user(user_id)
+            indexes = {each.id: each.index for each in known if each.id in indexes}
+        return [passage for each in sorted(indexes.items()) for passage in read[each]]
 
 
 def answers(hits: Sequence[Hit]) -> bool:
@@ -148,10 +164,13 @@ def answers(hits: Sequence[Hit]) -> bool:
 
 
 def _shelved(passages: Sequence[Passage], texts: dict[tuple[str, int], str]) -> _Shelf:
+    """Vectors count where all of them are of the embedder that questions have."""
     cut = [texts[each.document_id, each.page][each.start : each.end] for each in passages]
-    vectors = [np.frombuffer(each.vector, np.float16) for each in passages]
-    index = PassageIndex(cut, [each.stems for each in passages], np.stack(vectors) if vectors else np.zeros((0, 1)))
-    return _Shelf(passages, texts, index)
+    if {embedder_of(each.index) for each in passages} == {EMBEDDER.name}:
+        vectors = np.stack([np.frombuffer(each.vector, np.float16) for each in passages])
+    else:
+        vectors = np.zeros((len(passages), EMBEDDER.embed([""]).shape[1]), np.float16)
+    return _Shelf(passages, texts, PassageIndex(cut, [each.stems for each in passages], vectors))
 
 
 def _citation(passage: Passage, names: dict[str, str], text: str, spans: Sequence[Span], quoted: range) -> Citation:
