@@ -58,6 +58,7 @@ JSON = "application/json"
 EVENTS = "text/event-stream"
 FORM = "multipart/form-data"
 _RESEARCH = "adapters"
+_BINARY = {"type": "string", "format": "binary"}
 _COLLECTION = "/v1/documents/collections/{collection}"
 _COLLECTED = f"{_COLLECTION}/documents/{{document}}"
 
@@ -91,6 +92,7 @@ class Operation:
     scope: str | None = None  # None: needs no key
     body: type[BaseModel] | None = None
     files: tuple[str, ...] = ()  # of a form
+    more_files: tuple[str, ...] = ()  # of that form, any number of each
     fields: tuple[str, ...] = ()  # of that form, beside its files
     status: int = 200
     refusals: tuple[int, ...] = ()
@@ -164,6 +166,7 @@ OPERATIONS = (
         status=202,
         refusals=(400, 413, 415, 429),
         files=("file",),
+        more_files=("picture",),
     ),
     Operation(
         *("get", "/v1/documents", "listDocuments", "Your documents, the last first."),
@@ -419,8 +422,9 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 def _form(operation: Operation) -> dict[str, Any]:
     fields: dict[str, Any] = {name: {"type": "string"} for name in operation.fields}
-    fields |= {file: {"type": "string", "format": "binary"} for file in operation.files}
-    return {"type": "object", "required": list(fields), "properties": fields}
+    fields |= dict.fromkeys(operation.files, _BINARY)
+    more = {file: {"type": "array", "items": _BINARY} for file in operation.more_files}
+    return {"type": "object", "required": list(fields), "properties": fields | more}
 
 
 def _content(media: str, kind: type[BaseModel] | None) -> dict[str, Any]:

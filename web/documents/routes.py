@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from urllib.parse import quote
 
@@ -15,9 +16,10 @@ from shared.errors import InputError, NotFound
 from shared.organising_errors import SearchUnavailable
 from web.bodies import LargeBodies
 from web.documents.answering import Answering
+from web.documents.bundles import bundled
 from web.documents.collecting import Collecting
 from web.documents.service import DocumentService
-from web.documents.shelf import MOST_AT_ONCE, PATH, Shelf, address
+from web.documents.shelf import MOST_AT_ONCE, MOST_FILES_AT_ONCE, PATH, Shelf, address
 from web.documents.views import boxes_of
 from web.forms import query_value
 from web.visitor import Visitors
@@ -58,7 +60,8 @@ def documents_blueprint(
 
     @blueprint.post("")
     async def upload() -> ResponseReturnValue:
-        """Those before a file that is refused are kept; with `collection` they lie in it."""
+        """Pictures that a Markdown file names are part of it. Those before a file that is refused are kept; with
+        `collection` they lie in it."""
         user = visitors.require_user()
         with large_bodies.reading(request, user.id):
             try:
@@ -70,6 +73,9 @@ def documents_blueprint(
             try:
                 if not files:
                     raise DocumentEmpty
+                if len(files) > MOST_FILES_AT_ONCE:
+                    raise TooManyDocuments(limit=MOST_AT_ONCE)
+                files = await asyncio.to_thread(bundled, files)
                 if len(files) > MOST_AT_ONCE:
                     raise TooManyDocuments(limit=MOST_AT_ONCE)
                 for file in files:

@@ -14,7 +14,8 @@ from web.errors import page_after
 from web.visitor import Visitors
 
 PATH = "/documents"
-MOST_AT_ONCE = 4  # files of one form
+MOST_AT_ONCE = 4  # documents of one form
+MOST_FILES_AT_ONCE = 24  # with the pictures that Markdown files name
 
 
 class Shelf:

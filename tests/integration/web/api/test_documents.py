@@ -10,7 +10,7 @@ from quart import Quart, Response
 from shared.broker.memory import MemoryBroker
 from shared.ids import new_id
 from shared.store import Store
-from tests.documents import PAGES, pdf_of
+from tests.documents import PAGES, image_file, pdf_of, scan_of
 from tests.ingest_house import ended, ingest_worker
 from tests.integration.web.api.conftest import Program, program_of
 from tests.integration.web.api.test_openapi import _checked
@@ -142,3 +142,17 @@ async def test_collections_of_others_are_unknown(app: Quart, store: Store, progr
     assert (await other.call("PUT", f"{base}/{theirs['id']}/documents/{document['id']}")).status_code == 404
     assert (await other.post(f"{_PATH}/ask", {"question": "x", "collection": made["id"]})).status_code == 404
     assert (await program.get(f"{base}/{made['id']}")).status_code == 200
+
+
+async def test_markdown_comes_with_the_pictures_it_names(store: Store, program: Program) -> None:
+    picture = image_file(scan_of("가"), "PNG")
+
+    async def send(text: str) -> Response:
+        body = multipart([("file", "글.md", text.encode()), ("picture", "그림.png", picture)])
+        return await program.post_raw(_PATH, body, **{"Content-Type": CONTENT_TYPE})
+
+    sent = await _body(await send("![](그림.png)"), "post", _PATH, 202)
+    assert (sent["kind"], sent["name"]) == ("markdown", "글.md") and sent["size_bytes"] > len(picture)
+    refused = await _body(await send("그림이 없어요"), "post", _PATH, 400)
+    assert refused["error"]["param"] == "picture"
+    assert len(await store.documents.of_user(program.user_id)) == 1
