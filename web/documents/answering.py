@@ -160,7 +160,7 @@ class Answering:
 
 def answers(hits: Sequence[Hit]) -> bool:
     """Whether the best passages say anything about what was asked."""
-    return max((hit.coverage for hit in hits), default=0.0) >= ANSWERS_FROM
+    return max((hit.certainty for hit in hits), default=0.0) >= ANSWERS_FROM
 
 
 def _shelved(passages: Sequence[Passage], texts: dict[tuple[str, int], str]) -> _Shelf:
