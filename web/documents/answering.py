@@ -112,7 +112,8 @@ class Answering:
     async def _citations(
         self, shelf: _Shelf, hits: Sequence[Hit], question: Question, names: dict[str, str]
     ) -> tuple[Citation, ...]:
-        """The best sentences of each passage, as long as they tell something beside the best of all."""
+        """The best sentences of each passage, in the order of the passages, of those that tell something beside the
+        best of all."""
         found: list[tuple[float, Citation]] = []
         for hit in hits:
             passage = shelf.passages[hit.place]
@@ -123,9 +124,8 @@ class Answering:
             said = [frozenset(stem.text for stem in sentence) for sentence in stems]
             worth, quoted = best_run(said, lambda run: shelf.index.coverage(question.stems, run))
             found.append((worth * hit.score, _citation(passage, names, whole, spans, quoted)))
-        found.sort(key=lambda each: -each[0])
-        least = _WORTH_SHOWING * found[0][0]
-        return tuple(citation for score, citation in found[:MOST_CITATIONS] if score >= least)
+        least = _WORTH_SHOWING * max(worth for worth, _ in found)
+        return tuple(citation for worth, citation in found if worth >= least)[:MOST_CITATIONS]
 
     async def _shelf(self, user_id: str, documents: Sequence[Document]) -> _Shelf:
         """Documents do not change once they are ready, so their ids and indexes say what is in it."""
