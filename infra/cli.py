@@ -109,6 +109,10 @@ def _start(options: argparse.Namespace, settings: Settings) -> None:
         _operate(options, settings)
     elif options.command == "adapters":
         _adapt(options, settings)
+    elif options.command == "documents":
+        from infra import documents
+
+        documents.reindex(settings, only_list=options.list, wait=options.wait)
     elif options.command == "votes":
         from infra import votes
 
@@ -246,6 +250,11 @@ def _parser() -> argparse.ArgumentParser:
     votes_actions = votes.add_subparsers(dest="action", required=True, metavar="ACTION")
     votes_export = votes_actions.add_parser("export", help="write them into a new file; prints what was left out")
     votes_export.add_argument("--out", type=Path, required=True, metavar="FILE")
+    documents = commands.add_parser("documents", help="what people uploaded to be asked")
+    documents_actions = documents.add_subparsers(dest="action", required=True, metavar="ACTION")
+    anew = documents_actions.add_parser("reindex", help="index anew what has another index than settings say")
+    anew.add_argument("--list", action="store_true", help="only say how many")
+    anew.add_argument("--wait", action="store_true", help="until all are; fails if some cannot be")
     _add_audit(commands.add_parser("audit", help="who did what; whether the records are still what was written"))
     backup = commands.add_parser("backup", help="write the whole store into DIR, while the service runs")
     restore = commands.add_parser("restore", help="fill an empty store from DIR, before anything runs")

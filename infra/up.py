@@ -33,6 +33,7 @@ from shared.watched import watched
 from web.listening import address_of, allow_many_streams, listening
 from web.serve import serve_web
 from workers.digest.work import digesting_work
+from workers.ingest.reindexing import reindexing_work
 from workers.ingest.work import reading_work
 from workers.jobs.serve import serve_jobs
 from workers.jobs.work import JobWork
@@ -88,6 +89,7 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
         )
         works: tuple[JobWork[Any], ...] = (
             reading_work(settings, store, analyser),
+            reindexing_work(settings, store, analyser),
             digesting_work(settings, store, analyser),
         )
         jobs = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.errors import InputError
+from shared.errors import InputError, NunmalError
 
 
 class DocumentError(InputError):
@@ -87,10 +87,40 @@ class OcrFailed(DocumentError):
     code = "ocr_failed"
 
 
+class IndexUnlike(DocumentError):
+    """This worker's settings make another index than the one that was asked for. Facts: index."""
+
+    code = "index_unlike"
+
+
 class DocumentTooManyAttempts(DocumentError):
     """Reading it failed several times without a fault that we know."""
 
     code = "document_too_many_attempts"
+
+
+class ReindexIncomplete(NunmalError):
+    """Some documents keep the index they had. Facts: count."""
+
+    code = "reindex_incomplete"
+
+
+class CollectionNameInvalid(InputError):
+    """Empty or too long. Facts: limit (characters)."""
+
+    code = "collection_name_invalid"
+
+
+class TooManyCollections(InputError):
+    """Facts: limit (collections of one person)."""
+
+    code = "too_many_collections"
+
+
+class CollectionFull(InputError):
+    """Facts: limit (documents in one collection), limit_mib (MiB of them)."""
+
+    code = "collection_full"
 
 
 class DocumentQuestionInvalid(InputError):

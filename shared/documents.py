@@ -9,8 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+FIRST_INDEX = "1/headers-500/hashed-2-3-grams-2048"  # of passages that name none: there was no other one
 MOST_PAGE_CHARACTERS = 60_000  # what a word's place can say (`packed`)
 MOST_QUESTION_CHARACTERS = 500
+MOST_COLLECTION_NAME_CHARACTERS = 60
 
 _WORD = struct.Struct("<6H")
 _FULL = 10_000  # a coordinate is in ten-thousandths of the page's side
@@ -74,6 +76,7 @@ class Passage:
     end: int
     stems: tuple[str, ...]
     vector: bytes
+    index: str = FIRST_INDEX  # how it was made (shared/text/passages.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +98,39 @@ class Document:
     pages_done: int
     error_code: str | None
     error_facts: dict[str, str | int | float]
-    index_digest: str | None  # of all pages and chunks, once it is ready
+    index: str  # which of its passages are searched: those of one index, all of which are there
+    index_digest: str | None  # of all pages and of these passages, once it is ready
     created_at: datetime
     begun_at: datetime | None  # of the current attempt
     begun_with: int  # pages that were done when it began
     pages_unread: int  # pages whose letters could not be read, once it is ready
+    collection_id: str | None  # of the collection it lies in
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexing:
+    """A document that is to be indexed anew, beside the index that is searched meanwhile. Its id is the document's."""
+
+    id: str
+    user_id: str
+    index: str  # the one that is made
+    state: str  # waiting, reading or failed, as with every job (shared/jobs.py)
+    tag: float
+    attempt: int
+    stalled: int  # attempts in a row without a new page
+    worker_id: str | None
+    pages_done: int  # up to which page its passages are there
+    error_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCollection:
+    """Documents that one person keeps together and asks together; a document lies in one at most."""
+
+    id: str
+    user_id: str
+    name: str
+    created_at: datetime
 
 
 def seconds_left(document: Document, now: datetime) -> float | None:

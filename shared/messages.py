@@ -46,6 +46,13 @@ class IngestDocument(_Wire):
     document_id: str
 
 
+class ReindexDocument(_Wire):
+    """Command, an operator's -> the lane for it: a permit to index the next waiting document anew, usually this one."""
+
+    kind: Literal["reindex_document"] = "reindex_document"
+    document_id: str
+
+
 class DigestArticle(_Wire):
     """Command, web -> the digest lane: a permit to digest the next waiting article, usually this one."""
 
@@ -121,12 +128,13 @@ class AdapterPublished(_Wire):
     adapter: str  # its name
 
 
-Permit = GenerateReply | IngestDocument | DigestArticle
+Permit = GenerateReply | IngestDocument | ReindexDocument | DigestArticle
 Control = CancelGeneration | WatchGeneration | AdapterPublished
 NodeEvent = Annotated[TokensGenerated | GenerationChanged, Field(discriminator="kind")]
 AnyMessage = Annotated[
     GenerateReply
     | IngestDocument
+    | ReindexDocument
     | DigestArticle
     | CancelGeneration
     | WatchGeneration

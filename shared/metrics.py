@@ -138,6 +138,10 @@ INGEST_DOCUMENTS = Counter(
     "nunmal_ingest_documents_total", "Documents that were read to their end: ready, or an error code.", ("outcome",)
 )
 
+REINDEXED_DOCUMENTS = Counter(
+    "nunmal_reindexed_documents_total", "Documents that were indexed anew: ready, or an error code.", ("outcome",)
+)
+
 DIGEST_OUTCOMES = Counter(
     "nunmal_digests_total", "Articles that were digested to their end: ready, or an error code.", ("outcome",)
 )

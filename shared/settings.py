@@ -91,6 +91,11 @@ class WebSettings(_Section):
     document_max_mib: int = Field(default=10, ge=1, le=15, description="Largest document a person may upload, in MiB.")
     documents_per_user: int = Field(default=100, ge=1, le=1000, description="Documents that are kept for one person.")
     document_space_mib: int = Field(default=200, ge=1, description="MiB of documents that are kept for one person.")
+    collections_per_user: int = Field(
+        default=50, ge=1, le=500, description="Collections of documents that are kept for one person."
+    )
+    documents_per_collection: int = Field(default=50, ge=1, le=1000, description="Documents in one collection.")
+    collection_space_mib: int = Field(default=100, ge=1, description="MiB of documents in one collection.")
     digest_max_kib: int = Field(
         default=1024, ge=1, le=4096, description="Largest article a person may have digested, in KiB."
     )
@@ -175,6 +180,12 @@ class IngestSettings(_Section):
     )
     ocr_timeout_s: float = Field(
         default=120.0, gt=0, description="Longest time for reading the letters of one scanned page, in seconds."
+    )
+    chunking: Literal["headers", "recursive", "semantic", "fixed"] = Field(
+        default="headers", description="How pages are cut; `nunmal documents reindex` after a change."
+    )
+    chunk_characters: int = Field(
+        default=500, ge=100, le=4000, description="Longest chunk; `nunmal documents reindex` after a change."
     )
 
 

@@ -19,6 +19,7 @@ ADAPTERS_KEY = "adapters.reload"
 
 CHAT_JOBS = "chat"  # the kind of job that answers a turn of a conversation
 INGEST_LANE = "ingest.documents"  # the kind of job that reads a document; no model is in it
+REINDEX_LANE = "reindex.documents"  # the kind of job that indexes a document anew that was read already
 DIGEST_LANE = "digest.articles"  # the kind of job that digests an article
 
 # Looking at a dead letter delivers it, and RabbitMQ 4 drops what was delivered 20 times from a queue without a limit.

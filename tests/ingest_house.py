@@ -1,10 +1,11 @@
 """A worker that reads documents, or one that digests articles, in a test's own process; or one to be killed:
-`python -m tests.ingest_house STORE_URL DATABASE [digests]`."""
+`python -m tests.ingest_house STORE_URL DATABASE [digests|reindexings]`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -14,14 +15,18 @@ from shared.broker.memory import MemoryBroker
 from shared.digests import DigestJob
 from shared.documents import Document, DocumentState
 from shared.entrypoint import announce_ready
+from shared.jobs import FAILED
 from shared.settings import load_settings
 from shared.store import Store
 from tests.local_analyser import LocalAnalyser
 from tests.waiting import until
 from workers.digest.work import digesting_work
+from workers.ingest.reindexing import reindexing_work
 from workers.ingest.work import reading_work
 from workers.jobs.serve import serve_jobs
 from workers.jobs.work import JobWork
+
+OTHER_CHARACTERS = 300  # of a chunk, for those who index anew
 
 _PATIENCE_S = 110.0
 
@@ -39,6 +44,15 @@ async def ingest_worker(
 async def digest_worker(store: Store, broker: Broker, *, stale_after_s: float = 60.0) -> AsyncIterator[None]:
     """Digests what comes while inside."""
     async with _worker(digesting_work, store, broker, stale_after_s):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def reindex_worker(
+    store: Store, broker: Broker, *, stale_after_s: float = 60.0, **ingest: float
+) -> AsyncIterator[None]:
+    """Indexes documents anew while inside."""
+    async with _worker(reindexing_work, store, broker, stale_after_s, **ingest):
         yield
 
 
@@ -82,10 +96,23 @@ async def digested(store: Store, job: DigestJob) -> DigestJob:
     return found
 
 
+async def indexed_anew(store: Store) -> None:
+    """Once nothing waits for it any more, or all has failed."""
+
+    async def look() -> bool:
+        return all(job.state == FAILED for job in await store.reindexings.all())
+
+    assert await until(look, _PATIENCE_S), "it was not indexed anew in time"
+
+
 async def _main(store_url: str, database: str, what: str = "documents") -> None:
     """Permits of another process never come here: recovery finds what waits."""
-    worker = digest_worker if what == "digests" else ingest_worker
-    async with Store(store_url, database) as store, MemoryBroker() as broker, worker(store, broker):
+    workers: dict[str, Callable[..., contextlib.AbstractAsyncContextManager[None]]] = {
+        "documents": ingest_worker,
+        "digests": digest_worker,
+        "reindexings": functools.partial(reindex_worker, chunk_characters=OTHER_CHARACTERS),
+    }
+    async with Store(store_url, database) as store, MemoryBroker() as broker, workers[what](store, broker):
         announce_ready("Nunmal ingest")
         await asyncio.Event().wait()
 

@@ -7,6 +7,7 @@ the very words it was given for, so a new model starts unread.
 How to run:
     python -m training.evaluate training/recipes/reference_sft.yaml            # the last checkpoint
     python -m training.evaluate training/recipes/reference_sft.yaml --published
+    python -m training.evaluate chunking                       # not a model: see training/chunking.py
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ import yaml
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from shared.settings import load_settings
-from training import loop
+from training import chunking, loop
 from training.config import PretrainRecipe, Sampling, SftRecipe, load_recipe
 from training.conversations import BOS, END, PAD, ConversationEncoder, token_id
 from training.data.corpus import documents, is_held_out
@@ -42,6 +44,7 @@ from training.export import round_weights
 from training.generate import answer
 from vision.decoder import has_eyes, open_language_model
 
+CHUNKING = "chunking"  # said in place of a recipe
 EPOCHS_SEARCHED = 3  # epochs whose rows are searched for the nearest question
 CONTEXT = 1024  # tokens of a held-out document that are read at once
 TEXT, SEEING = "fine-tuned", "with eyes"  # the model before pictures, and after
@@ -183,6 +186,9 @@ def renew(path: Path, kind: str, name: str, value: Any) -> dict[str, Any]:
 
 
 def main() -> None:
+    if sys.argv[1:2] == [CHUNKING]:
+        chunking.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data-dir", type=Path, default=None)

@@ -18,7 +18,7 @@ from shared.publishing import Publishing
 from shared.settings import REFERENCE_MODEL, Settings, WebSettings
 from shared.store import Store
 from shared.text.analyser import Analyser
-from shared.topology import CHAT_JOBS, DIGEST_LANE, INGEST_LANE, lane
+from shared.topology import CHAT_JOBS, DIGEST_LANE, INGEST_LANE, REINDEX_LANE, lane
 from web.account.deletion import AccountDeletion
 from web.account.my_data import my_data_blueprint
 from web.account.routes import account_blueprint
@@ -28,6 +28,7 @@ from web.adapters.trials import Trials
 from web.api.access import Callers
 from web.api.adapter_routes import PATH as ADAPTERS
 from web.api.adapter_routes import adapters_blueprint
+from web.api.collection_routes import api_collections_blueprint
 from web.api.digest_objects import PATH as API_DIGESTS
 from web.api.digest_routes import digests_api_blueprint
 from web.api.document_routes import PATH as API_DOCUMENTS
@@ -79,10 +80,12 @@ from web.digests.routes import PATH as DIGESTS
 from web.digests.routes import digests_blueprint
 from web.digests.service import DigestService
 from web.documents.answering import Answering
-from web.documents.routes import MOST_AT_ONCE as MOST_DOCUMENTS_AT_ONCE
-from web.documents.routes import PATH as DOCUMENTS
+from web.documents.collecting import Collecting
+from web.documents.collection_routes import collections_blueprint
 from web.documents.routes import documents_blueprint
 from web.documents.service import DocumentService
+from web.documents.shelf import MOST_AT_ONCE as MOST_DOCUMENTS_AT_ONCE
+from web.documents.shelf import PATH as DOCUMENTS
 from web.errors import register_errors
 from web.first_text import first_text_blueprint
 from web.http_metrics import count_requests
@@ -225,9 +228,13 @@ def create_app(
     app.register_blueprint(turns_blueprint(branches, voting, service, chat_page, visitors))
     app.register_blueprint(search_blueprint(search, visitors))
     documents = DocumentService(store, broker, settings.web)
-    answering = Answering(store, analyser)
-    app.register_blueprint(documents_blueprint(documents, answering, visitors, large_bodies))
-    app.register_blueprint(api_documents_blueprint(documents, answering, Callers(store), envelopes, large_bodies))
+    collecting, answering = Collecting(store, settings.web), Answering(store, analyser)
+    app.register_blueprint(documents_blueprint(documents, collecting, answering, visitors, large_bodies))
+    app.register_blueprint(collections_blueprint(documents, collecting, answering, visitors))
+    app.register_blueprint(
+        api_documents_blueprint(documents, collecting, answering, Callers(store), envelopes, large_bodies)
+    )
+    app.register_blueprint(api_collections_blueprint(collecting, documents, answering, Callers(store)))
     digests = DigestService(store, broker, settings.web)
     app.register_blueprint(digests_blueprint(digests, visitors, large_bodies))
     app.register_blueprint(digests_api_blueprint(digests, Callers(store), envelopes, large_bodies))
@@ -303,6 +310,7 @@ def create_app(
     async def lifespan() -> AsyncGenerator[None, None]:
         await broker.declare_lane(lane_name)
         await broker.declare_lane(INGEST_LANE)
+        await broker.declare_lane(REINDEX_LANE)
         await broker.declare_lane(DIGEST_LANE)
         async with hub.running():
             tasks = (watch.run(history.take), held.run(), search.indexing.run())

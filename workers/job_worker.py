@@ -1,8 +1,10 @@
-"""`nunmal ingest`: a worker that reads documents and digests articles. Needs NUNMAL_BROKER_URL and NUNMAL_STORE_URL."""
+"""`nunmal ingest`: a worker that reads documents, indexes them anew and digests articles. Needs NUNMAL_BROKER_URL and
+NUNMAL_STORE_URL."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import uvloop
@@ -16,6 +18,7 @@ from shared.telemetry import configure_logging
 from shared.text.analyser import Analyser
 from shared.watched import watched
 from workers.digest.work import digesting_work
+from workers.ingest.reindexing import reindexing_work
 from workers.ingest.work import reading_work
 from workers.jobs.serve import serve_jobs
 from workers.jobs.work import JobWork
@@ -32,7 +35,8 @@ def main(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     assert settings.broker_url is not None and settings.store_url is not None
     stop, ready = asyncio.Event(), asyncio.Event()
-    reads, digests = asyncio.Event(), asyncio.Event()
+    works: tuple[Callable[..., JobWork[Any]], ...] = (reading_work, reindexing_work, digesting_work)
+    are_ready = [asyncio.Event() for _ in works]
     stop_on_signals(stop)
     async with (
         watched(settings, "ingest", Health(ready, stop)),
@@ -44,10 +48,10 @@ async def _serve(settings: Settings) -> None:
         analyser = Analyser()
         try:
             async with asyncio.TaskGroup() as rooms:
-                for work_of, is_ready in ((reading_work, reads), (digesting_work, digests)):
+                for work_of, is_ready in zip(works, are_ready, strict=True):
                     work: JobWork[Any] = work_of(settings, store, analyser)
                     rooms.create_task(serve_jobs(settings, broker, store, work, ready=is_ready, stop=stop))
-                await asyncio.gather(reads.wait(), digests.wait())
+                await asyncio.gather(*(is_ready.wait() for is_ready in are_ready))
                 ready.set()
         finally:
             await analyser.close()

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from shared.documents import Page, Passage, packed, unpacked
+from shared.documents import FIRST_INDEX, Page, Passage, packed, unpacked
 from shared.store.blobs import Blobs
 from shared.store.connection import Collection, Document, translated
 from shared.store.leftovers import unique
 
 _MOST_OF_ONE_PERSON = 50_000  # chunks
+_BATCH = 500  # chunks: a call of the store has 5 s
+_IDS = ("_id", "user_id", "document_id", "index")
 
 
 class DocumentContents:
@@ -31,14 +33,14 @@ class DocumentContents:
 
     @translated
     async def put_page(self, document_id: str, user_id: str, page: Page, passages: Sequence[Passage]) -> None:
-        """Chunks first: a page that is there has them all. What an earlier attempt wrote is there and stays: the
-        embedded store can insert bytes, but replace none."""
-        chunks = [_chunk_row(user_id, number, passage) for number, passage in enumerate(passages)]
-        for collection, rows in ((self._chunks, chunks), (self._pages, [_page_row(document_id, user_id, page)])):
-            ids = [row["_id"] for row in rows]
-            present = {row["_id"] async for row in collection.find({"_id": {"$in": ids}}, {"_id": 1})}
-            if missing := [row for row in rows if row["_id"] not in present]:
-                await collection.insert_many(missing)
+        """Chunks first: a page that is there has them all. What an earlier attempt wrote is there and stays."""
+        await self.put_passages(user_id, passages)
+        await _insert_missing(self._pages, [_page_row(document_id, user_id, page)])
+
+    @translated
+    async def put_passages(self, user_id: str, passages: Sequence[Passage]) -> None:
+        """Those of one page, all of one index. What an earlier attempt wrote is there and stays."""
+        await _insert_missing(self._chunks, [_chunk_row(user_id, number, each) for number, each in enumerate(passages)])
 
     @translated
     async def page(self, document_id: str, user_id: str, number: int) -> Page | None:
@@ -47,7 +49,7 @@ class DocumentContents:
 
     @translated
     async def passages(self, user_id: str, document_ids: Sequence[str]) -> list[Passage]:
-        """Of these documents of this person's, in order."""
+        """Of these documents of this person's, in order, whatever their index."""
         query = {"user_id": user_id, "document_id": {"$in": unique(document_ids)}}
         cursor = self._chunks.find(query).limit(_MOST_OF_ONE_PERSON)
         rows = sorted([row async for row in cursor], key=lambda row: str(row["_id"]))
@@ -71,16 +73,33 @@ class DocumentContents:
         return [row["note"] async for row in cursor if row.get("note")]
 
     @translated
-    async def digest(self, document_id: str) -> str:
-        """sha256 of all pages and chunks of a document, its own id left out: equal files have equal ones."""
+    async def pages_with(self, document_id: str, index: str) -> set[int]:
+        """Numbers of the pages that have a chunk of this index."""
+        cursor = self._chunks.find({"document_id": document_id}, {"page": 1, "index": 1})
+        return {row["page"] async for row in cursor if row.get("index", FIRST_INDEX) == index}
+
+    @translated
+    async def digest(self, document_id: str, index: str = FIRST_INDEX) -> str:
+        """sha256 of all pages of a document and their chunks of this index, its own id left out: equal files have
+        equal ones."""
         hashed = hashlib.sha256()
         for collection in (self._pages, self._chunks):
             rows = [row async for row in collection.find({"document_id": document_id})]
             for row in sorted(rows, key=lambda row: str(row["_id"])):
+                if collection is self._chunks and row.get("index", FIRST_INDEX) != index:
+                    continue
                 place = str(row["_id"]).removeprefix(document_id)
-                values = {name: value for name, value in row.items() if name not in ("_id", "user_id", "document_id")}
+                values = {name: value for name, value in row.items() if name not in _IDS}
                 hashed.update(repr((place, sorted(values.items()))).encode())
         return hashed.hexdigest()
+
+    @translated
+    async def keep_index(self, document_id: str, index: str) -> None:
+        """Remove what other indexes have of it."""
+        cursor = self._chunks.find({"document_id": document_id}, {"index": 1})
+        others = [row["_id"] async for row in cursor if row.get("index", FIRST_INDEX) != index]
+        for begin in range(0, len(others), _BATCH):
+            await self._chunks.delete_many({"_id": {"$in": others[begin : begin + _BATCH]}})
 
     @translated
     async def remove(self, document_ids: Sequence[str]) -> None:
@@ -126,7 +145,7 @@ def _page(row: Document) -> Page:
 
 def _chunk_row(user_id: str, number: int, passage: Passage) -> Document:
     return {
-        "_id": f"{_page_id(passage.document_id, passage.page)}/{number:04d}",
+        "_id": _chunk_id(passage, number),
         "document_id": passage.document_id,
         "user_id": user_id,
         "page": passage.page,
@@ -134,9 +153,26 @@ def _chunk_row(user_id: str, number: int, passage: Passage) -> Document:
         "end": passage.end,
         "stems": " ".join(passage.stems),
         "vector": passage.vector,
+        "index": passage.index,
     }
 
 
+def _chunk_id(passage: Passage, number: int) -> str:
+    """Of its place in its index; the first one had no name."""
+    page = _page_id(passage.document_id, passage.page)
+    if passage.index == FIRST_INDEX:
+        return f"{page}/{number:04d}"
+    return f"{page}/{hashlib.sha256(passage.index.encode()).hexdigest()[:12]}/{number:04d}"
+
+
 def _passage(row: Document) -> Passage:
-    stems = tuple(row["stems"].split())
-    return Passage(row["document_id"], row["page"], row["start"], row["end"], stems, bytes(row["vector"]))
+    place = row["document_id"], row["page"], row["start"], row["end"]
+    return Passage(*place, tuple(row["stems"].split()), bytes(row["vector"]), row.get("index", FIRST_INDEX))
+
+
+async def _insert_missing(collection: Collection, rows: Sequence[Document]) -> None:
+    """The embedded store can insert bytes, but replace none."""
+    ids = [row["_id"] for row in rows]
+    present = {row["_id"] async for row in collection.find({"_id": {"$in": ids}}, {"_id": 1})}
+    if missing := [row for row in rows if row["_id"] not in present]:
+        await collection.insert_many(missing)

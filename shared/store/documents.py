@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.documents import Document, DocumentKind, DocumentState
+from shared.documents import FIRST_INDEX, Document, DocumentKind, DocumentState
 from shared.ids import new_id
 from shared.store import connection
 from shared.store.blobs import Blobs
@@ -32,8 +32,11 @@ class DocumentSpace:
 
 
 class Documents(Claims[Document]):
-    def __init__(self, collection: Collection, pages: Collection, chunks: Collection, blobs: Blobs) -> None:
+    def __init__(
+        self, collection: Collection, pages: Collection, chunks: Collection, reindexings: Collection, blobs: Blobs
+    ) -> None:
         super().__init__(collection, _document)
+        self._reindexings = reindexings
         self._documents = collection
         self._blobs = blobs
         self.contents = DocumentContents(pages, chunks, blobs)
@@ -71,6 +74,7 @@ class Documents(Claims[Document]):
             "begun_at": None,
             "begun_with": 0,
             "pages_unread": 0,
+            "collection_id": None,
         }
         await self._documents.insert_one(document)
         return _document(document)
@@ -101,6 +105,18 @@ class Documents(Claims[Document]):
         sizes = [row["size_bytes"] async for row in self._documents.find(query, {"size_bytes": 1}).limit(limit)]
         return DocumentSpace(len(sizes), sum(sizes))
 
+    @translated
+    async def collect(self, document_id: str, user_id: str, collection_id: str | None) -> bool:
+        """Into this collection and out of the one it lay in; None: into no other. False: there is no such document."""
+        query = {"_id": document_id, "user_id": user_id, "state": _SHOWN}
+        return bool((await self._documents.update_one(query, {"$set": {"collection_id": collection_id}})).matched_count)
+
+    @translated
+    async def scatter(self, user_id: str, collection_id: str) -> None:
+        """All of this collection's out of it."""
+        query = {"user_id": user_id, "collection_id": collection_id}
+        await self._documents.update_many(query, {"$set": {"collection_id": None}})
+
     # What workers do, beside what is done with every job.
 
     @translated
@@ -114,9 +130,30 @@ class Documents(Claims[Document]):
         return await self._change(document_id, attempt, {"pages_done": number, "stalled": 0})
 
     @translated
-    async def finish(self, document_id: str, attempt: int, index_digest: str, *, pages_unread: int = 0) -> bool:
-        changes = {"state": str(DocumentState.READY), "worker_id": None, "index_digest": index_digest}
+    async def finish(
+        self, document_id: str, attempt: int, index_digest: str, *, index: str = FIRST_INDEX, pages_unread: int = 0
+    ) -> bool:
+        """`index`: of its passages, which are searched from now on."""
+        changes = {"state": str(DocumentState.READY), "worker_id": None, "index_digest": index_digest, "index": index}
         return await self._change(document_id, attempt, changes | {"pages_unread": pages_unread})
+
+    @translated
+    async def switch_index(self, document_id: str, before: str, after: str, index_digest: str) -> bool:
+        """Search the passages of another index, all of which are there, in one step. False: it is removed, or
+        searched by another one than `before`."""
+        found = await self._documents.find_one({"_id": document_id, "state": str(DocumentState.READY)}, {"index": 1})
+        if not found or found.get("index", FIRST_INDEX) != before:
+            return False
+        query: dict[str, Any] = {"_id": document_id, "state": str(DocumentState.READY)}
+        query |= {"index": before} if "index" in found else {"index": {"$exists": False}}
+        changes = {"index": after, "index_digest": index_digest}
+        return bool((await self._documents.update_one(query, {"$set": changes})).matched_count)
+
+    @translated
+    async def indexed_otherwise(self, index: str) -> list[Document]:
+        """All that are ready, of everybody, and searched by another index than this one."""
+        cursor = self._documents.find({"state": str(DocumentState.READY)})
+        return [_document(row) async for row in cursor if row.get("index", FIRST_INDEX) != index]
 
     def _begun(self, row: connection.Document) -> dict[str, Any]:
         return {"begun_with": row["pages_done"]}
@@ -127,6 +164,7 @@ class Documents(Claims[Document]):
     async def remove(self, document_id: str, user_id: str) -> bool:
         """Name, file, pages, chunks; False if there is no such document. A worker that reads it stops at its page."""
         gone = {"state": str(DocumentState.REMOVED), "removed_at": now(), "name": "", "index_digest": None}
+        gone |= {"collection_id": None}
         query = {"_id": document_id, "user_id": user_id, "state": _SHOWN}
         if not (await self._documents.update_one(query, {"$set": gone})).matched_count:
             return False
@@ -158,6 +196,7 @@ class Documents(Claims[Document]):
             if file:
                 await self._blobs.leftovers.keep({"_id": file})
                 await self._documents.update_one({"_id": document_id}, {"$set": {"sha256": None}})
+            await self._reindexings.delete_one({"_id": document_id})
             await self.contents.remove([document_id])
             if file:
                 await self._blobs.leftovers.suspect([file])
@@ -182,9 +221,11 @@ def _document(row: connection.Document) -> Document:
         pages_done=row["pages_done"],
         error_code=row["error_code"],
         error_facts=row["error_facts"],
+        index=row.get("index", FIRST_INDEX),
         index_digest=row["index_digest"],
         created_at=moment(row["created_at"]),
         begun_at=None if begun_at is None else moment(begun_at),
         begun_with=row["begun_with"],
         pages_unread=row.get("pages_unread", 0),  # none before scans were read
+        collection_id=row.get("collection_id"),  # none before there were collections
     )

@@ -36,6 +36,8 @@ PERSONAL = {
     "search": "user_id",  # after the turns it is made of
     "votes": "user_id",
     "comparisons": "user_id",
+    "document_collections": "user_id",
+    "reindexings": "user_id",
     "digests": "user_id",  # with the articles they are made of
     "grants": "owner_id",
 }

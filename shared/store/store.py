@@ -11,6 +11,7 @@ from shared.store.comparisons import Comparisons
 from shared.store.connection import open_client, translated
 from shared.store.conversations import Conversations
 from shared.store.digests import Digests
+from shared.store.document_collections import DocumentCollections
 from shared.store.documents import Documents
 from shared.store.fairness import Fairness
 from shared.store.generations import Generations
@@ -19,6 +20,7 @@ from shared.store.keys import Keys
 from shared.store.pairings import Pairings
 from shared.store.personal import PersonalData
 from shared.store.pictures import Pictures
+from shared.store.reindexings import Reindexings
 from shared.store.resets import Resets
 from shared.store.search import Search
 from shared.store.second_steps import SecondSteps
@@ -62,7 +64,10 @@ class Store:
         self.comparisons = Comparisons(self._database["comparisons"])
         self.pairings = Pairings(self._database["pairings"])
         self.votes = Votes(self._database["votes"], self._database["generations"])
-        self.documents = Documents(documents, pages, self._database["document_chunks"], self.blobs)
+        reindexings = self._database["reindexings"]
+        self.documents = Documents(documents, pages, self._database["document_chunks"], reindexings, self.blobs)
+        self.reindexings = Reindexings(reindexings)
+        self.document_collections = DocumentCollections(self._database["document_collections"])
         self.digests = Digests(self._database["digests"])
         self.personal = PersonalData(
             self._database, self.pictures, self.search, self.shares, self.votes, self.documents
@@ -94,6 +99,8 @@ class Store:
             self.comparisons,
             self.pairings,
             self.documents,
+            self.reindexings,
+            self.document_collections,
             self.digests,
             self.personal,
             self.adapters,

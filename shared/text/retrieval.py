@@ -19,7 +19,7 @@ import numpy as np
 
 STEM_WEIGHT, PAIR_WEIGHT, VECTOR_WEIGHT = 0.2, 0.5, 0.05
 NEAR_WEIGHT, ORDER_WEIGHT = 0.45, 0.45
-ANSWERS_FROM = 0.45  # share of a question's weight that the best passage has to cover
+ANSWERS_FROM = 0.38  # certainty that the best passage has to have
 
 _STEMS_K1, _STEMS_B = 0.6, 0.75
 _PAIRS_K1, _PAIRS_B = 0.9, 0.5
@@ -35,11 +35,18 @@ class Question(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """`coverage`: the share of the question's stems, weighed by how rare they are, that this passage has."""
+    """`coverage`: the share of the question's stems, weighed by how rare they are, that this passage has; `nearness`:
+    that one run of it has, about a sentence."""
 
     place: int  # which passage
     score: float
     coverage: float
+    nearness: float
+
+    @property
+    def certainty(self) -> float:
+        """From 0 to 1: whether it answers at all. Words that stand apart say less than words of one sentence."""
+        return (self.coverage + self.nearness) / 2
 
 
 class PassageIndex:
@@ -65,16 +72,24 @@ class PassageIndex:
         first = _best(by_stem + by_pair, max(limit, _LOOKED_AT))
         weights = {stem: self.weight(stem) for stem in question.stems}
         found = [self._stems[at] for at in first]
+        near = np.array([_nearness(stems, weights) for stems in found])
         scores = (
             STEM_WEIGHT * by_stem[first]
             + PAIR_WEIGHT * by_pair[first]
             + VECTOR_WEIGHT * _normal(self._vectors[first].astype(np.float32) @ question.vector)
-            + NEAR_WEIGHT * np.array([_nearness(stems, weights) for stems in found])
+            + NEAR_WEIGHT * near
             + ORDER_WEIGHT * np.array([_in_order(stems, question.stems) for stems in found])
         )
         best = np.argsort(-scores, kind="stable")[:limit]
-        covered = [self.coverage(question.stems, frozenset(found[at])) for at in best]
-        return [Hit(int(first[at]), float(scores[at]), share) for at, share in zip(best, covered, strict=True)]
+        return [
+            Hit(
+                int(first[at]),
+                float(scores[at]),
+                self.coverage(question.stems, frozenset(found[at])),
+                float(near[at]),
+            )
+            for at in best
+        ]
 
     def weight(self, stem: str) -> float:
         """How much a stem tells: BM25's inverse document frequency. What no passage has tells as much as what one has:

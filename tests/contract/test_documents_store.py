@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shared.document_errors import DocumentEncrypted
-from shared.documents import Document, DocumentKind, DocumentState, Page, Passage, WordBox
+from shared.documents import FIRST_INDEX, Document, DocumentKind, DocumentState, Page, Passage, WordBox
 from shared.store import Store
 
 _FILE = b"a file"
@@ -154,3 +155,105 @@ async def test_an_account_takes_all_of_its_documents_along(store: Store) -> None
 
     assert [row["_id"] async for row in store._database["documents"].find({})] == [kept.id]
     assert [row async for row in store._database["document_pages"].find({})] == []
+
+
+async def test_a_document_lies_in_one_collection_and_only_its_owner_moves_it(store: Store) -> None:
+    document = await _add(store)
+    one, other = [await store.document_collections.add("u", name) for name in ("하나", "둘")]
+    assert [each.name for each in await store.document_collections.of_user("u")] == ["둘", "하나"]
+    assert not await store.documents.collect(document.id, "other", one.id)
+
+    for collection in (one, other):
+        assert await store.documents.collect(document.id, "u", collection.id)
+        found = await store.documents.get(document.id, "u")
+        assert found is not None and found.collection_id == collection.id
+    await store.documents.scatter("u", one.id)
+    assert (await store.documents.of_user("u"))[0].collection_id == other.id
+    await store.documents.scatter("u", other.id)
+    assert (await store.documents.of_user("u"))[0].collection_id is None
+
+
+async def test_a_collection_is_its_owners_alone(store: Store) -> None:
+    mine = await store.document_collections.add("u", "내 것")
+    assert await store.document_collections.get(mine.id, "other") is None
+    assert not await store.document_collections.rename(mine.id, "other", "남의 것")
+    assert not await store.document_collections.remove(mine.id, "other")
+
+    assert await store.document_collections.rename(mine.id, "u", "새 이름")
+    assert (await store.document_collections.of_user("u"))[0].name == "새 이름"
+    assert await store.document_collections.remove(mine.id, "u")
+    assert await store.document_collections.of_user("u") == []
+
+
+async def test_a_removed_document_forgets_its_collection_and_an_account_takes_its_collections_along(
+    store: Store,
+) -> None:
+    document = await _add(store)
+    collection = await store.document_collections.add("u", "비밀 모음")
+    await store.documents.collect(document.id, "u", collection.id)
+    await store.documents.remove(document.id, "u")
+    assert collection.id not in await _everything(store)
+
+    await store.personal.remove("u")
+    assert [row async for row in store._database["document_collections"].find({})] == []
+
+
+async def test_another_index_is_searched_in_one_step_and_only_from_the_one_before(store: Store) -> None:
+    document = await _add(store)
+    claimed = await store.documents.claim("w")
+    assert claimed is not None and not await store.documents.switch_index(document.id, FIRST_INDEX, "new", "d")
+    await store.documents.finish(document.id, claimed.attempt, "digest")
+    assert [each.id for each in await store.documents.indexed_otherwise("new")] == [document.id]
+
+    assert await store.documents.switch_index(document.id, FIRST_INDEX, "new", "d")
+    assert not await store.documents.switch_index(document.id, FIRST_INDEX, "late", "d"), "another worker was slower"
+    found = await store.documents.get(document.id, "u")
+    assert found is not None and (found.index, found.index_digest) == ("new", "d")
+    assert await store.documents.indexed_otherwise("new") == []
+
+
+async def test_a_document_of_an_earlier_version_has_the_first_index(store: Store) -> None:
+    document = await _add(store)
+    claimed = await store.documents.claim("w")
+    assert claimed is not None
+    await _with_page(store, document)
+    await store.documents.finish(document.id, claimed.attempt, "digest")
+    for name in ("documents", "document_chunks"):
+        await store._database[name].update_many({}, {"$unset": {"index": ""}})
+
+    (found,) = await store.documents.of_user("u")
+    (passage,) = await store.documents.contents.passages("u", [document.id])
+    assert found.index == passage.index == FIRST_INDEX
+    assert await store.documents.switch_index(document.id, FIRST_INDEX, "new", "d")
+
+
+async def test_passages_of_two_indexes_lie_side_by_side_until_one_is_kept(store: Store) -> None:
+    document = await _add(store)
+    _, passage = await _with_page(store, document)
+    contents = store.documents.contents
+    new = replace(passage, index="new", end=2)
+    before = await contents.digest(document.id)
+    for _ in range(2):
+        await contents.put_passages("u", [new])
+
+    assert sorted(each.index for each in await contents.passages("u", [document.id])) == sorted((FIRST_INDEX, "new"))
+    assert await contents.digest(document.id) == before != await contents.digest(document.id, "new")
+    assert await contents.pages_with(document.id, "new") == {1}
+    await contents.keep_index(document.id, "new")
+    assert await contents.passages("u", [document.id]) == [new]
+
+
+async def test_a_document_is_indexed_anew_once_and_only_the_current_attempt_writes(store: Store) -> None:
+    document = await _add(store)
+    assert await store.reindexings.add(document, "new")
+    assert not await store.reindexings.add(document, "new"), "it waits already"
+    first = await store.reindexings.claim("w")
+    assert first is not None and await store.reindexings.page_done(document.id, first.attempt, 1)
+    assert await store.reindexings.add(document, "newer"), "for another index it begins again"
+    assert not await store.reindexings.page_done(document.id, first.attempt, 2)
+    assert not await store.reindexings.finish(document.id, first.attempt)
+
+    second = await store.reindexings.claim("w")
+    assert second is not None and (second.index, second.pages_done) == ("newer", 0)
+    assert await store.reindexings.finish(document.id, second.attempt)
+    assert await store.reindexings.all() == []

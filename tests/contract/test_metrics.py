@@ -59,6 +59,7 @@ OURS = {
     "gpu_temperature_celsius": ("gauge", ("gpu",)),
     "ingest_pages": ("counter", ()),
     "ingest_documents": ("counter", ("outcome",)),
+    "reindexed_documents": ("counter", ("outcome",)),
     "digests": ("counter", ("outcome",)),
     "digest_summaries": ("counter", ("by",)),
     "digest_seconds": ("histogram", ()),

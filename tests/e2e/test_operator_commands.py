@@ -16,6 +16,8 @@ import pytest
 
 from shared.audit import AuditAction
 from shared.chat import AccountRole, GenerationState
+from shared.document_errors import IndexUnlike
+from shared.documents import FIRST_INDEX, DocumentKind
 from shared.errors import TooManyAttempts
 from shared.ids import is_id, new_id
 from shared.scopes import SCOPES
@@ -335,3 +337,34 @@ def test_without_a_service_one_line_says_so(arguments: tuple[str, ...], tmp_path
 
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr.startswith(f"nunmal: no Nunmal runs in NUNMAL_HOME={tmp_path}")
+
+
+async def test_documents_of_another_index_are_given_to_workers(store: Store, store_url: str) -> None:
+    document = await store.documents.add("u", "이름", DocumentKind.TEXT, b"text", 0.0)
+    claimed = await store.documents.claim("w")
+    assert claimed is not None and await store.documents.finish(document.id, claimed.attempt, "digest")
+    commands = Commands(store_url, store._database.name)
+    assert (await commands.printed("documents", "reindex")).startswith("0 documents ")
+    commands.environment["NUNMAL_INGEST__CHUNK_CHARACTERS"] = "200"
+    said = await commands.printed("documents", "reindex", "--list")
+    assert said.startswith("1 documents ") and "headers-200" in said
+    assert await store.reindexings.all() == []
+
+    await commands.printed("documents", "reindex")
+    (job,) = await store.reindexings.all()
+    assert (job.id, "headers-200" in job.index) == (document.id, True)
+    waiting = asyncio.create_task(commands.printed("documents", "reindex", "--wait"))
+    claimed_job = await store.reindexings.claim("w")
+    assert claimed_job is not None and await store.documents.switch_index(document.id, FIRST_INDEX, job.index, "d")
+    await store.reindexings.finish(job.id, claimed_job.attempt)
+    assert (await waiting).endswith("done")
+
+
+async def test_a_document_that_cannot_be_indexed_anew_is_told(store: Store, store_url: str) -> None:
+    document = await store.documents.add("u", "이름", DocumentKind.TEXT, b"text", 0.0)
+    await store.reindexings.add(document, "new")
+    claimed = await store.reindexings.claim("w")
+    assert claimed is not None and await store.reindexings.fail(document.id, claimed.attempt, IndexUnlike(index="new"))
+    done = await Commands(store_url, store._database.name).run("documents", "reindex", "--wait")
+
+    assert done.returncode == 1 and "1 documents keep the index they had: index_unlike" in done.stderr

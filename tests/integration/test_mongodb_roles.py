@@ -16,7 +16,7 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from infra import adapters, keys, users, votes
+from infra import adapters, documents, keys, users, votes
 from infra.migrations.origin import ORIGIN
 from infra.migrations.run import RECORDS, run
 from shared import forgetting, job_recovery, recovery
@@ -30,11 +30,20 @@ from shared.messages import DigestArticle
 from shared.settings import RetentionSettings, load_settings
 from shared.store import Store, connection
 from shared.store.personal import DOCUMENTS, PERSONAL, PERSONAL_BY_PREFIX, SHARED, WITHOUT_PEOPLE
+from shared.text.passages import Indexing
 from shared.topology import DIGEST_LANE
 from tests.adapter_folders import BASE, checked, write_adapter
 from tests.documents import pdf_of
 from tests.factories import generation
-from tests.ingest_house import digest_worker, digested, ended, ingest_worker
+from tests.ingest_house import (
+    OTHER_CHARACTERS,
+    digest_worker,
+    digested,
+    ended,
+    indexed_anew,
+    ingest_worker,
+    reindex_worker,
+)
 from tests.local_analyser import LocalAnalyser
 from tests.multipart import CONTENT_TYPE, Part, multipart
 from tests.unit.shared.test_digesting import KOREAN
@@ -275,6 +284,11 @@ async def test_ingest_workers_may_do_what_they_do(
     async with ingest_worker(watched, memory_broker):
         for file in files:
             await ended(store, file)
+    ready = await store.documents.get(files[1].id, "u")
+    assert ready is not None and await store.reindexings.add(ready, Indexing(characters=OTHER_CHARACTERS).name)
+    async with reindex_worker(watched, memory_broker, chunk_characters=OTHER_CHARACTERS):
+        await indexed_anew(store)
+    assert ("document_chunks", "remove") in used.rights
     job = await store.digests.add("u", of_file("가.md", KOREAN.encode(), 64), 0.0)
     used.rights -= {("digests", "insert")}  # the test's own
     async with digest_worker(watched, memory_broker):
@@ -283,7 +297,7 @@ async def test_ingest_workers_may_do_what_they_do(
 
     assert ("document_chunks", "insert") in used.rights
     assert _not_allowed("ingest", used) == set()
-    people = _ALL - {"blobs", "workers", "fairness", "audit", "audit_heads", "digests", *DOCUMENTS}
+    people = _ALL - {"blobs", "workers", "fairness", "audit", "audit_heads", "digests", "reindexings", *DOCUMENTS}
     assert {action for name in people for action in _ROLES["ingest"][name]} == {"createIndex"}
 
 
@@ -307,6 +321,11 @@ async def test_commands_may_do_what_they_do(used: Used, store: Store, store_url:
     await votes._export(settings, tmp_path / "votes.jsonl")
     await adapters._show(settings, None)
     await adapters._retire(settings, version)
+    document = await store.documents.add("u", "이름", DocumentKind.TEXT, b"text", 0.0)
+    claimed = await store.documents.claim("w")
+    assert claimed is not None and await store.documents.finish(document.id, claimed.attempt, "digest", index="old")
+    await documents._reindex(settings, only_list=False, wait=False)
+    assert [job.id for job in await store.reindexings.all()] == [document.id]
 
     assert {("users", "insert"), ("adapter_versions", "insert")} <= used.rights
     assert _not_allowed("commands", used) == set()

@@ -88,6 +88,17 @@ async def _documents(house: House) -> AsyncIterator[str]:
     await page.keyboard.press("Enter")
     await expect(page.locator(".citations a.tag").first).to_be_visible()
     yield "/documents, asked"
+    await page.locator("#name").fill("마을")
+    await page.get_by_role("button", name="만들기").click()
+    await page.locator(".tags a.tag").first.click()
+    await page.get_by_label("마을 안내.pdf의 모음").select_option("마을")
+    await page.get_by_role("button", name="옮기기").click()
+    await page.get_by_role("link", name="마을 1").click()
+    await page.locator("summary", has_text="모음 지우기").click()
+    yield "/documents, one collection"
+    await page.goto(url)
+    await page.locator("#q").fill("버들 하천은 길이가 얼마나 되나요?")
+    await page.keyboard.press("Enter")
     await page.locator(".citations a.tag").first.click()
     await page.get_by_text("이 쪽의 글").click()
     await expect(page.locator("mark")).to_be_visible()

@@ -44,6 +44,10 @@ async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
         "comparisons": _comparisons(store, user),
         "pictures": _pictures(store, user),
         "documents": _documents(store, user),
+        "document_collections": _rows(
+            {"id": each.id, "name": each.name, "created_at": each.created_at}
+            for each in await store.document_collections.of_user(user.id)
+        ),
         "digests": _digests(store, user),
         "shared_links": _rows(_share(share) for share in await store.shares.of_user(user.id)),
         "api_answers": _api_answers(store, user),
@@ -150,6 +154,7 @@ async def _documents(store: Store, user: User) -> AsyncIterator[AsyncIterator[st
                     "name": document.name,
                     "uploaded_at": document.created_at,
                     "state": str(document.state),
+                    "collection": document.collection_id,
                     "base64": base64.b64encode(data).decode(),
                 }
             )

@@ -22,6 +22,7 @@ class Document(ApiObject):
     eta_s: float | None = Field(description="While it is read: as fast as the pages before. Null: nobody can tell.")
     error: Error | None
     created: int
+    collection: str | None = Field(description="The collection it lies in.")
     status_url: str
 
 
@@ -33,6 +34,26 @@ class DocumentList(ApiObject):
 class DocumentDeleted(ApiObject):
     id: str
     object: Literal["document.deleted"]
+    deleted: bool
+
+
+class DocumentCollection(ApiObject):
+    id: str
+    object: Literal["document.collection"]
+    name: str
+    documents: list[str] = Field(description="Ids of what lies in it.")
+    size_bytes: int
+    created: int
+
+
+class DocumentCollectionList(ApiObject):
+    object: Literal["list"]
+    data: list[DocumentCollection]
+
+
+class DocumentCollectionDeleted(ApiObject):
+    id: str
+    object: Literal["document.collection.deleted"]
     deleted: bool
 
 

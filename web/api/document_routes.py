@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -15,15 +16,18 @@ from web.api.access import Callers
 from web.api.body import read_body
 from web.api.envelope import Envelopes
 from web.api.objects import ApiObject, Error
-from web.api.problems import ContentTypeUnknown, DocumentUnknown, ParameterMissing
+from web.api.problems import CollectionUnknown, ContentTypeUnknown, DocumentUnknown, ParameterInvalid, ParameterMissing
 from web.api.requests import AskRequest
 from web.bodies import LargeBodies
 from web.documents.answering import Answering
+from web.documents.bundles import bundled
+from web.documents.collecting import Collecting
 from web.documents.service import DocumentService
 from web.forms import read_form
 
 PATH = "/v1/documents"
 FILE = "file"
+PICTURE = "picture"  # any number of them, which a Markdown file names
 
 _SCOPE = "documents"
 _ONE = "/<string(minlength=20):document>"  # longer than the words that stand in its place
@@ -31,6 +35,7 @@ _ONE = "/<string(minlength=20):document>"  # longer than the words that stand in
 
 def api_documents_blueprint(
     documents: DocumentService,
+    collecting: Collecting,
     answering: Answering,
     callers: Callers,
     envelopes: Envelopes,
@@ -40,15 +45,19 @@ def api_documents_blueprint(
 
     @blueprint.post("")
     async def upload() -> ResponseReturnValue:
-        """The same bytes again: the document that has them."""
+        """The same bytes again: the document that has them. Every picture has to be named by the file."""
         key = await callers.require(_SCOPE)
         if request.mimetype != "multipart/form-data":
             raise ContentTypeUnknown
         with large_bodies.reading(request, key.user_id):
-            sent = (await read_form(request, is_long=True, has_files=True)).named_files(FILE)
+            form = await read_form(request, is_long=True, has_files=True)
+            sent = form.named_files(FILE)
             if len(sent) != 1:
                 raise ParameterMissing(param=FILE)
-            document = await documents.upload(key.user_id, sent[0].name, sent[0].data)
+            (file, *unnamed) = await asyncio.to_thread(bundled, [*sent, *form.named_files(PICTURE)])
+            if unnamed:
+                raise ParameterInvalid(param=PICTURE)
+            document = await documents.upload(key.user_id, file.name, file.data)
         response = _json(told(document), 202)
         response.headers["Location"] = f"{PATH}/{document.id}"
         return response
@@ -81,8 +90,16 @@ def api_documents_blueprint(
     async def ask() -> ResponseReturnValue:
         key = await callers.require(_SCOPE)
         body = await read_body(request, AskRequest)
+        body.check()
+        asked = body.documents
+        if body.collection is not None:
+            try:
+                inside = (await collecting.get(key.user_id, body.collection)).documents
+            except NotFound as error:
+                raise CollectionUnknown from error
+            asked = [document.id for document in inside]
         try:
-            answer = await answering.answer(key.user_id, body.question, body.documents)
+            answer = await answering.answer(key.user_id, body.question, asked)
         except NotFound as error:
             raise DocumentUnknown from error
         cited = [
@@ -113,6 +130,7 @@ def api_documents_blueprint(
             eta_s=seconds_left(document, datetime.now(UTC)),
             error=error,
             created=int(document.created_at.timestamp()),
+            collection=document.collection_id,
             status_url=f"{PATH}/{document.id}",
         )
 

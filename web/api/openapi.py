@@ -23,7 +23,15 @@ from web.api.digest_objects import (
     DigestTask,
     DigestTaskList,
 )
-from web.api.document_objects import Document, DocumentAnswer, DocumentDeleted, DocumentList
+from web.api.document_objects import (
+    Document,
+    DocumentAnswer,
+    DocumentCollection,
+    DocumentCollectionDeleted,
+    DocumentCollectionList,
+    DocumentDeleted,
+    DocumentList,
+)
 from web.api.objects import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -40,6 +48,7 @@ from web.api.requests import (
     AskRequest,
     CanaryRequest,
     ChatCompletionRequest,
+    CollectionRequest,
     CompletionRequest,
     JobRequest,
     OverrideRequest,
@@ -49,12 +58,15 @@ JSON = "application/json"
 EVENTS = "text/event-stream"
 FORM = "multipart/form-data"
 _RESEARCH = "adapters"
+_BINARY = {"type": "string", "format": "binary"}
+_COLLECTION = "/v1/documents/collections/{collection}"
+_COLLECTED = f"{_COLLECTION}/documents/{{document}}"
 
 _REFUSALS = {
     400: "The request is not what this route takes; `param` says where.",
     401: "No valid API key.",
     403: "The key may not do this.",
-    404: "There is no such model, job, document or address.",
+    404: "There is no such model, job, document, collection or address.",
     409: "Another change is under way, or it is in use.",
     413: "The body is too large.",
     415: "The body is not of the type this route takes.",
@@ -80,6 +92,7 @@ class Operation:
     scope: str | None = None  # None: needs no key
     body: type[BaseModel] | None = None
     files: tuple[str, ...] = ()  # of a form
+    more_files: tuple[str, ...] = ()  # of that form, any number of each
     fields: tuple[str, ...] = ()  # of that form, beside its files
     status: int = 200
     refusals: tuple[int, ...] = ()
@@ -153,6 +166,7 @@ OPERATIONS = (
         status=202,
         refusals=(400, 413, 415, 429),
         files=("file",),
+        more_files=("picture",),
     ),
     Operation(
         *("get", "/v1/documents", "listDocuments", "Your documents, the last first."),
@@ -177,6 +191,51 @@ OPERATIONS = (
         scope="documents",
         body=AskRequest,
         refusals=(400, 404, 413, 415),
+    ),
+    Operation(
+        *("post", "/v1/documents/collections", "createCollection", "A collection, for documents asked together."),
+        answers={JSON: DocumentCollection},
+        scope="documents",
+        status=201,
+        body=CollectionRequest,
+        refusals=(400, 413, 415),
+    ),
+    Operation(
+        *("get", "/v1/documents/collections", "listCollections", "Your collections by name, with what lies in them."),
+        answers={JSON: DocumentCollectionList},
+        scope="documents",
+    ),
+    Operation(
+        *("get", _COLLECTION, "retrieveCollection", "One of them."),
+        answers={JSON: DocumentCollection},
+        scope="documents",
+        refusals=(404,),
+    ),
+    Operation(
+        *("post", _COLLECTION, "renameCollection", "Call it otherwise."),
+        answers={JSON: DocumentCollection},
+        scope="documents",
+        body=CollectionRequest,
+        refusals=(400, 404, 413, 415),
+    ),
+    Operation(
+        *("delete", _COLLECTION, "deleteCollection", "Its documents stay, or go with it."),
+        answers={JSON: DocumentCollectionDeleted},
+        scope="documents",
+        refusals=(400, 404),
+        query={"documents": {"type": "string", "enum": ["keep", "delete"], "default": "keep"}},
+    ),
+    Operation(
+        *("put", _COLLECTED, "putDocument", "Put it in, out of the collection it lay in; it lies in one at most."),
+        answers={JSON: DocumentCollection},
+        scope="documents",
+        refusals=(400, 404),
+    ),
+    Operation(
+        *("delete", _COLLECTED, "takeDocument", "Take it out; it stays."),
+        answers={JSON: DocumentCollection},
+        scope="documents",
+        refusals=(404,),
     ),
     Operation(
         *("get", "/v1/adapters", "listAdapters", "Every adapter with its versions, and how they are used."),
@@ -363,8 +422,9 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 def _form(operation: Operation) -> dict[str, Any]:
     fields: dict[str, Any] = {name: {"type": "string"} for name in operation.fields}
-    fields |= {file: {"type": "string", "format": "binary"} for file in operation.files}
-    return {"type": "object", "required": list(fields), "properties": fields}
+    fields |= dict.fromkeys(operation.files, _BINARY)
+    more = {file: {"type": "array", "items": _BINARY} for file in operation.more_files}
+    return {"type": "object", "required": list(fields), "properties": fields | more}
 
 
 def _content(media: str, kind: type[BaseModel] | None) -> dict[str, Any]:

@@ -47,6 +47,12 @@ class DocumentUnknown(NotFound):
     code = "document_not_found"
 
 
+class CollectionUnknown(NotFound):
+    """Or somebody else's."""
+
+    code = "collection_not_found"
+
+
 class NodeEnding(ServiceError):
     """This web node ends before the answer does."""
 

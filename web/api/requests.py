@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shared.documents import MOST_QUESTION_CHARACTERS
+from shared.documents import MOST_COLLECTION_NAME_CHARACTERS, MOST_QUESTION_CHARACTERS
 from web.api.fields import Body, Int64, Only, Penalty, Text, TokenLimit, TopK
 from web.api.problems import ParametersConflict
 
@@ -196,6 +196,17 @@ class AskRequest(Body):
     documents: list[str] | None = Field(
         None, min_length=1, max_length=100, description="Ids of documents; without it all that are ready are asked."
     )
+    collection: str | None = Field(None, description="Id of a collection: what lies in it is asked, and nothing else.")
+
+    def check(self) -> None:
+        if self.documents is not None and self.collection is not None:
+            raise ParametersConflict(param="documents", other="collection")
+
+
+class CollectionRequest(Body):
+    """The body of POST /v1/documents/collections, and of POST /v1/documents/collections/{collection}."""
+
+    name: Annotated[Text, Field(min_length=1, max_length=MOST_COLLECTION_NAME_CHARACTERS)]
 
 
 class CanaryRequest(Body):

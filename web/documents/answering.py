@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,17 +17,18 @@ from shared.documents import MOST_QUESTION_CHARACTERS, Document, DocumentState, 
 from shared.errors import NotFound
 from shared.store import Store
 from shared.text.analyser import Analyser
-from shared.text.passages import EMBEDDER
+from shared.text.extracts import best_run
+from shared.text.passages import EMBEDDER, embedder_of
 from shared.text.retrieval import ANSWERS_FROM, Hit, PassageIndex, Question
 from shared.text.sentences import Span, sentences
 from web.forms import tidy
 
 MOST_CITATIONS = 3
 
+_Indexed = tuple[str, str]  # a document and its index
+
 _LOOKED_AT = 5  # passages
 _WORTH_SHOWING = 0.6  # of what the best citation is worth
-_LONGEST_RUN = 3  # sentences
-_PRICE_OF_A_SENTENCE = 0.02  # of the question's weight
 _MOST_CACHED = 20_000  # passages of all indexes in memory; 9 KB each
 
 
@@ -70,7 +71,7 @@ class Answering:
     def __init__(self, store: Store, analyser: Analyser) -> None:
         self._store = store
         self._analyser = analyser
-        self._shelves: OrderedDict[tuple[str, ...], _Shelf] = OrderedDict()
+        self._shelves: OrderedDict[tuple[str, frozenset[_Indexed]], _Shelf] = OrderedDict()
 
     async def answer(self, user_id: str, text: str, documents: Sequence[str] | None = None) -> Answer:
         """From these documents of this person's, or all of them; from those that are ready.
@@ -81,6 +82,7 @@ class Answering:
         if not text or len(text) > MOST_QUESTION_CHARACTERS:
             raise DocumentQuestionInvalid(limit=MOST_QUESTION_CHARACTERS)
         known = await self._store.documents.of_user(user_id)
+        self._forget_others(user_id, {(each.id, each.index) for each in known})
         if documents is not None:
             if not set(documents) <= {each.id for each in known}:
                 raise NotFound
@@ -102,10 +104,16 @@ class Answering:
         for key in [key for key in self._shelves if key[0] == user_id]:
             del self._shelves[key]
 
+    def _forget_others(self, user_id: str, known: set[_Indexed]) -> None:
+        """What holds a document that another node has removed, or that has another index now."""
+        for key in [key for key in self._shelves if key[0] == user_id and not key[1] <= known]:
+            del self._shelves[key]
+
     async def _citations(
         self, shelf: _Shelf, hits: Sequence[Hit], question: Question, names: dict[str, str]
     ) -> tuple[Citation, ...]:
-        """The best sentences of each passage, as long as they tell something beside the best of all."""
+        """The best sentences of each passage, in the order of the passages, of those that tell something beside the
+        best of all."""
         found: list[tuple[float, Citation]] = []
         for hit in hits:
             passage = shelf.passages[hit.place]
@@ -114,56 +122,55 @@ class Answering:
             spans = [Span(passage.start + start, passage.start + end) for start, end in spans]
             stems = await self._analyser.stems([whole[start:end] for start, end in spans])
             said = [frozenset(stem.text for stem in sentence) for sentence in stems]
-            worth, quoted = _best_run(said, lambda run: shelf.index.coverage(question.stems, run))
+            worth, quoted = best_run(said, lambda run: shelf.index.coverage(question.stems, run))
             found.append((worth * hit.score, _citation(passage, names, whole, spans, quoted)))
-        found.sort(key=lambda each: -each[0])
-        least = _WORTH_SHOWING * found[0][0]
-        return tuple(citation for score, citation in found[:MOST_CITATIONS] if score >= least)
+        least = _WORTH_SHOWING * max(worth for worth, _ in found)
+        return tuple(citation for worth, citation in found if worth >= least)[:MOST_CITATIONS]
 
     async def _shelf(self, user_id: str, documents: Sequence[Document]) -> _Shelf:
-        """Documents do not change once they are ready, so their ids say what is in it."""
-        ids = sorted(document.id for document in documents)
-        key = (user_id, *ids)
+        """Documents do not change once they are ready, so their ids and indexes say what is in it."""
+        key = (user_id, frozenset((each.id, each.index) for each in documents))
         if key in self._shelves:
             self._shelves.move_to_end(key)
             return self._shelves[key]
-        contents = self._store.documents.contents
-        passages, texts = await asyncio.gather(contents.passages(user_id, ids), contents.texts(user_id, ids))
+        passages = await self._passages(user_id, documents)
+        texts = await self._store.documents.contents.texts(user_id, sorted(each.id for each in documents))
         whole = [passage for passage in passages if (passage.document_id, passage.page) in texts]
         shelf = await asyncio.to_thread(_shelved, whole, texts)
-        self.forget(user_id)
         self._shelves[key] = shelf
         while len(self._shelves) > 1 and sum(len(each.passages) for each in self._shelves.values()) > _MOST_CACHED:
             self._shelves.popitem(last=False)
         return shelf
 
+    async def _passages(self, user_id: str, documents: Sequence[Document]) -> list[Passage]:
+        """Of each document those of its index. One that is indexed anew loses its old ones only after it has the new
+        ones in use, so whose index has changed while we read is read again."""
+        read: dict[_Indexed, list[Passage]] = {}
+        indexes = {each.id: each.index for each in documents}
+        while missing := sorted(each for each, index in indexes.items() if (each, index) not in read):
+            found = await self._store.documents.contents.passages(user_id, missing)
+            for document_id in missing:
+                read[document_id, indexes[document_id]] = [
+                    each for each in found if (each.document_id, each.index) == (document_id, indexes[document_id])
+                ]
+            known = await self._store.documents.of_user(user_id)
+            indexes = {each.id: each.index for each in known if each.id in indexes}
+        return [passage for each in sorted(indexes.items()) for passage in read[each]]
+
 
 def answers(hits: Sequence[Hit]) -> bool:
     """Whether the best passages say anything about what was asked."""
-    return max((hit.coverage for hit in hits), default=0.0) >= ANSWERS_FROM
+    return max((hit.certainty for hit in hits), default=0.0) >= ANSWERS_FROM
 
 
 def _shelved(passages: Sequence[Passage], texts: dict[tuple[str, int], str]) -> _Shelf:
+    """Vectors count where all of them are of the embedder that questions have."""
     cut = [texts[each.document_id, each.page][each.start : each.end] for each in passages]
-    vectors = [np.frombuffer(each.vector, np.float16) for each in passages]
-    index = PassageIndex(cut, [each.stems for each in passages], np.stack(vectors) if vectors else np.zeros((0, 1)))
-    return _Shelf(passages, texts, index)
-
-
-def _best_run(sentences: Sequence[frozenset[str]], coverage: Callable[[frozenset[str]], float]) -> tuple[float, range]:
-    """Neighbours that together cover most of the question: "입장료는?" is often asked of a thing that the sentence
-    before names. A longer run has to be worth it."""
-    runs = [
-        range(start, end)
-        for start in range(len(sentences))
-        for end in range(start + 1, min(start + _LONGEST_RUN, len(sentences)) + 1)
-    ]
-    worth = [
-        coverage(frozenset[str]().union(*(sentences[at] for at in run))) - _PRICE_OF_A_SENTENCE * len(run)
-        for run in runs
-    ]
-    best = int(np.argmax(worth))
-    return worth[best], runs[best]
+    if {embedder_of(each.index) for each in passages} == {EMBEDDER.name}:
+        vectors = np.stack([np.frombuffer(each.vector, np.float16) for each in passages])
+    else:
+        vectors = np.zeros((len(passages), EMBEDDER.embed([""]).shape[1]), np.float16)
+    return _Shelf(passages, texts, PassageIndex(cut, [each.stems for each in passages], vectors))
 
 
 def _citation(passage: Passage, names: dict[str, str], text: str, spans: Sequence[Span], quoted: range) -> Citation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from urllib.parse import quote
 
@@ -11,82 +12,79 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.document_errors import DocumentEmpty, DocumentTooLarge, TooManyDocuments
 from shared.documents import MOST_QUESTION_CHARACTERS
-from shared.errors import InputError, NotFound, NunmalError
+from shared.errors import InputError, NotFound
 from shared.organising_errors import SearchUnavailable
 from web.bodies import LargeBodies
-from web.documents.answering import Answer, Answering
+from web.documents.answering import Answering
+from web.documents.bundles import bundled
+from web.documents.collecting import Collecting
 from web.documents.service import DocumentService
-from web.documents.views import boxes_of, document_views
-from web.errors import page_after
+from web.documents.shelf import MOST_AT_ONCE, MOST_FILES_AT_ONCE, PATH, Shelf, address
+from web.documents.views import boxes_of
 from web.forms import query_value
 from web.visitor import Visitors
-
-PATH = "/documents"
-MOST_AT_ONCE = 4  # files of one form
 
 _FOR_EVER = "private, max-age=31536000, immutable"
 
 
 def documents_blueprint(
-    documents: DocumentService, answering: Answering, visitors: Visitors, large_bodies: LargeBodies
+    documents: DocumentService,
+    collecting: Collecting,
+    answering: Answering,
+    visitors: Visitors,
+    large_bodies: LargeBodies,
 ) -> Blueprint:
     blueprint = Blueprint("documents", __name__, url_prefix=PATH)
 
-    async def shelf(
-        *, answer: Answer | None = None, asked: str = "", error: NunmalError | None = None, at: str = "upload"
-    ) -> Response:
-        """`at`: which form was refused."""
-        user, words = visitors.require_user(), visitors.current().words
-        body = await render_template(
-            "documents.html",
-            documents=document_views(await documents.all(user.id), words),
-            answer=answer,
-            asked=asked,
-            most_mib=documents.most_mib,
-            most_at_once=MOST_AT_ONCE,
-            most_question_characters=MOST_QUESTION_CHARACTERS,
-            error=words.explain(error) if error else "",
-            error_at=at,
-        )
-        return page_after(body, error)
+    shelf = Shelf(documents, collecting, visitors)
 
     @blueprint.get("")
     async def ask() -> ResponseReturnValue:
-        """All of one's documents, and what they say about `q`."""
+        """All of one's documents, or those of `collection`, and what they say about `q`."""
         user, asked = visitors.require_user(), query_value(request, "q")
+        chosen = query_value(request, "collection")
         if not asked:
-            return await shelf()
+            return await shelf.page(chosen)
+        inside = (await collecting.get(user.id, chosen)).documents if chosen else None
         try:
-            return await shelf(answer=await answering.answer(user.id, asked), asked=asked)
+            answer = await answering.answer(user.id, asked, None if inside is None else [each.id for each in inside])
+            return await shelf.page(chosen, answer=answer, asked=asked)
         except (InputError, SearchUnavailable) as error:
-            return await shelf(asked=asked[:MOST_QUESTION_CHARACTERS], error=error, at="ask")
+            return await shelf.page(chosen, asked=asked[:MOST_QUESTION_CHARACTERS], error=error, at="ask")
 
     @blueprint.get("/live")
     async def live() -> ResponseReturnValue:
         """The list alone, for a page that is open."""
-        user, words = visitors.require_user(), visitors.current().words
-        return await render_template("_documents.html", documents=document_views(await documents.all(user.id), words))
+        visitors.require_user()
+        return await shelf.part(query_value(request, "collection"))
 
     @blueprint.post("")
     async def upload() -> ResponseReturnValue:
-        """Those before a file that is refused are kept."""
+        """Pictures that a Markdown file names are part of it. Those before a file that is refused are kept; with
+        `collection` they lie in it."""
         user = visitors.require_user()
         with large_bodies.reading(request, user.id):
             try:
                 form = await visitors.checked_form(is_long=True, has_files=True)
             except RequestEntityTooLarge:
-                return await shelf(error=DocumentTooLarge(limit=documents.most_mib))
+                return await shelf.page(error=DocumentTooLarge(limit=documents.most_mib))
+            chosen = form["collection"]
             files = form.named_files("document")
             try:
                 if not files:
                     raise DocumentEmpty
+                if len(files) > MOST_FILES_AT_ONCE:
+                    raise TooManyDocuments(limit=MOST_AT_ONCE)
+                files = await asyncio.to_thread(bundled, files)
                 if len(files) > MOST_AT_ONCE:
                     raise TooManyDocuments(limit=MOST_AT_ONCE)
                 for file in files:
-                    await documents.upload(user.id, file.name, file.data)
+                    document = await documents.upload(user.id, file.name, file.data)
+                    if chosen:
+                        await collecting.put(user.id, document.id, chosen)
             except InputError as error:
-                return await shelf(error=error)
-        return redirect(PATH, 303)
+                return await shelf.page(chosen, error=error)
+        return redirect(address(chosen), 303)
 
     @blueprint.get("/<document_id>/pages/<int:number>")
     async def page(document_id: str, number: int) -> ResponseReturnValue:
@@ -120,12 +118,12 @@ def documents_blueprint(
 
     @blueprint.post("/<document_id>/delete")
     async def delete(document_id: str) -> ResponseReturnValue:
-        await visitors.checked_form()
+        form = await visitors.checked_form()
         user = visitors.require_user()
         with contextlib.suppress(NotFound):  # removed meanwhile, in another tab; a foreign one looks the same
             await documents.remove(user.id, document_id)
         answering.forget(user.id)
-        return redirect(PATH, 303)
+        return redirect(address(await collecting.shown(user.id, form["shown"])), 303)
 
     return blueprint
 

@@ -107,13 +107,13 @@ def answered(data: Prepared, which: Sequence[int], seed: int) -> dict[str, Any]:
             pool = [number for passage in asked_of for number in of_passage.get(passage, ())]
             for number in chance.sample(pool, min(_PER_GROUP, len(pool))):
                 hits = index.search(data.questions[number], 5)
-                kept.append(max(hit.coverage for hit in hits))
+                kept.append(max(hit.certainty for hit in hits))
     return {
         "threshold": ANSWERS_FROM,
         "questions_of_others": len(wrong),
-        "false_answer_rate": sum(coverage >= ANSWERS_FROM for coverage in wrong) / len(wrong),
+        "false_answer_rate": sum(certainty >= ANSWERS_FROM for certainty in wrong) / len(wrong),
         "questions_of_its_own": len(refused),
-        "false_refusal_rate": sum(coverage < ANSWERS_FROM for coverage in refused) / len(refused),
-        "coverage_of_others": wrong,
-        "coverage_of_its_own": refused,
+        "false_refusal_rate": sum(certainty < ANSWERS_FROM for certainty in refused) / len(refused),
+        "certainty_of_others": wrong,
+        "certainty_of_its_own": refused,
     }

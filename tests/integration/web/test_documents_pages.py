@@ -274,3 +274,34 @@ async def test_a_download_of_ones_data_has_the_files(store: Store, person: WebVi
 
     (row,) = json.loads(body)["documents"]
     assert (row["name"], row["base64"]) == ("글.txt", "64K0IOq4gA==")
+
+
+async def test_markdown_is_uploaded_with_its_pictures_whose_letters_are_read(
+    store: Store, memory_broker: MemoryBroker, person: WebVisitor
+) -> None:
+    text = f"# 안내\n\n{PAGES[0]}\n\n![지도](그림/지도.png)\n\n![밖](https://example.com/밖.png)\n\n끝."
+    picture, other = image_file(scan_of(PAGES[1]), "PNG"), image_file(scan_of(PAGES[2]), "JPEG")
+    files = (("안내.md", text.encode()), (decomposed("지도.png"), picture), ("따로.jpg", other))
+    assert (await _upload(person, *files)).status_code == 303
+    (user,) = await store.users.everyone()
+    by_name = {each.name: each for each in await store.documents.of_user(user.id)}
+    assert set(by_name) == {"안내.md", "따로.jpg"}, "a picture that no text names is a document of its own"
+    await _read(store, memory_broker)
+
+    await _ask(person, "버들 하천의 길이는?")
+    said, chip, link = _citations(person)[0]
+    assert "42" in said and chip == "[1] 안내.md · 2쪽"
+    await person.get(link)
+    page = BeautifulSoup(person.page, "html.parser")
+    assert page.select("rect.passage-box") and page.select("svg image")
+    await person.get(f"/documents/{by_name['안내.md'].id}/pages/3")
+    assert "밖" in person.page and "example.com" not in person.page, "nothing else is fetched or shown"
+
+
+async def test_too_many_documents_are_refused_whatever_pictures_come_along(store: Store, person: WebVisitor) -> None:
+    picture = image_file(scan_of("가"), "PNG")
+    few = [("글.md", b"![](0.png)"), *((f"{number}.png", picture + bytes([number])) for number in range(5))]
+
+    assert (await _upload(person, *few)).status_code == 422
+    (user,) = await store.users.everyone()
+    assert await store.documents.of_user(user.id) == []

@@ -56,7 +56,7 @@ def test_spelling_finds_what_the_analyser_misread() -> None:
 def test_a_question_about_something_else_covers_too_little() -> None:
     hits = index().search(asked("양자 컴퓨터는 시월에 나오나", "양자", "컴퓨터", "시월", "나오다/"), 3)
 
-    assert max(hit.coverage for hit in hits) < ANSWERS_FROM
+    assert max(hit.certainty for hit in hits) < ANSWERS_FROM
 
 
 def test_words_of_asking_weigh_no_more_than_others() -> None:

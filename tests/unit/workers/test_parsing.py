@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from pypdfium2 import PdfDocument
 
@@ -12,15 +14,17 @@ from shared.document_errors import (
     DocumentHasMacros,
     DocumentKindUnknown,
     DocumentUnpacksTooFar,
+    DocumentWithoutText,
 )
 from shared.document_kinds import kind_of, tidy_name
 from shared.documents import DocumentKind, marked, packed, unpacked
-from tests.documents import PAGES, decomposed, docx_of, pdf_of, zip_of
+from tests.documents import PAGES, decomposed, docx_of, image_file, pdf_of, scan_of, zip_of
 from workers.ingest.parsing import archive
 from workers.ingest.parsing.archive import require_harmless
 from workers.ingest.parsing.docx import docx_blocks
 from workers.ingest.parsing.html import html_blocks
-from workers.ingest.parsing.markdown import markdown_blocks
+from workers.ingest.parsing.illustrated import illustrated_pages
+from workers.ingest.parsing.markdown import markdown_blocks, markdown_pieces
 from workers.ingest.parsing.parts import PART_CHARACTERS, parts_of
 from workers.ingest.parsing.pdf import open_pdf, pdf_page
 from workers.ingest.parsing.plain import decoded, plain_blocks
@@ -199,3 +203,44 @@ def test_code_that_is_cut_is_code_in_every_part() -> None:
     for page in pages:
         assert page.text.count("```") % 2 == 0
     assert pages[1].text.startswith("```\n") and pages[-1].text.endswith("## 제목\n\n뒤")
+
+
+def _with_data(text: str, *pictures: bytes) -> bytes:
+    for picture in pictures:
+        text = text.replace("@", f"data:image/png;base64,{base64.b64encode(picture).decode()}", 1)
+    return text.encode()
+
+
+def test_a_picture_in_markdown_is_a_page_behind_the_block_it_stands_in() -> None:
+    image = image_file(scan_of("가"), "PNG")
+    data = _with_data("# 제목\n\n앞 ![설명](@) 글\n\n뒤\n\n| 가 | ![나](@) |\n|---|---|\n\n끝", image, image)
+
+    count, pages = illustrated_pages(markdown_pieces(data), 1, 50)
+    found = list(pages)
+    assert count == len(found) == 5
+    assert [page.text for page in found] == ["# 제목\n\n앞 설명 글", "", "뒤\n\n가 | 나", "", "끝"]
+    assert [page.number for page in found] == [1, 2, 3, 4, 5]
+    assert [bool(page.picture) for page in found] == [page.scan is not None for page in found]
+    assert [bool(page.picture) for page in found] == [False, True, False, True, False]
+    _, later = illustrated_pages(markdown_pieces(data), 4, 50)
+    assert [page.number for page in later] == [4, 5]
+    assert list(markdown_blocks(data)) == ["# 제목", "앞 설명 글", "뒤", "가 | 나", "끝"]
+
+
+def test_pictures_that_are_none_cost_markdown_nothing_else() -> None:
+    image = image_file(scan_of("가"), "PNG")
+    bomb = image[:16] + (60_000).to_bytes(4) * 2 + image[24:]
+    cut = image[: len(image) // 2]
+    data = _with_data("가 ![](@)\n\n나 ![](@)\n\n다 ![](@)\n\n![](nunmal-picture:9)", b"no picture", bomb, cut)
+
+    _, pages = illustrated_pages(markdown_pieces(data), 1, 50)
+    assert [(page.text, page.picture) for page in pages] == [("가\n\n나\n\n다", b""), ("", b"")]
+    with pytest.raises(DocumentWithoutText):
+        illustrated_pages(markdown_pieces(_with_data("![](@)", b"no picture")), 1, 50)
+
+
+def test_more_pictures_than_pages_may_be_are_counted_no_further() -> None:
+    image = image_file(scan_of("가"), "PNG")
+    count, _ = illustrated_pages(markdown_pieces(_with_data("![](@)\n\n" * 5, *[image] * 5)), 1, 3)
+
+    assert count == 4

@@ -17,6 +17,15 @@ _SMALL_SIDE = 2000  # pixels; letters of a smaller picture are small too, and re
 _LONGEST_SIDE = 4000
 
 
+def is_picture(data: bytes) -> bool:
+    """Whether its beginning says that it is a PNG or a JPEG of a size that is read."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as opened:
+            return opened.width * opened.height * _CHANNELS <= MOST_UNPACKED_BYTES
+    except (Image.DecompressionBombError, UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return False
+
+
 def picture_page(data: bytes, number: int = 1) -> ParsedPage:
     """As it is held, whatever way the camera was. Raises DocumentBroken, DocumentUnpacksTooFar."""
     try:

@@ -61,6 +61,11 @@ def _opened(kind: DocumentKind, data: bytes, first_page: int, most_pages: int) -
         from workers.ingest.parsing.picture import picture_page
 
         return 1, (picture_page(data) for _ in range(first_page, 2))
+    if kind is DocumentKind.MARKDOWN:
+        from workers.ingest.parsing.illustrated import illustrated_pages
+        from workers.ingest.parsing.markdown import markdown_pieces
+
+        return illustrated_pages(markdown_pieces(data), first_page, most_pages)
     parts = list(itertools.islice(parts_of(_blocks_of(kind)(data)), most_pages + 1))
     if not parts:
         raise DocumentWithoutText
@@ -80,10 +85,6 @@ def _blocks_of(kind: DocumentKind) -> Callable[[bytes], Iterator[str]]:
         from workers.ingest.parsing.html import html_blocks
 
         return html_blocks
-    if kind is DocumentKind.MARKDOWN:
-        from workers.ingest.parsing.markdown import markdown_blocks
-
-        return markdown_blocks
     from workers.ingest.parsing.plain import plain_blocks
 
     return plain_blocks

@@ -10,7 +10,7 @@ from quart import Quart, Response
 from shared.broker.memory import MemoryBroker
 from shared.ids import new_id
 from shared.store import Store
-from tests.documents import PAGES, pdf_of
+from tests.documents import PAGES, image_file, pdf_of, scan_of
 from tests.ingest_house import ended, ingest_worker
 from tests.integration.web.api.conftest import Program, program_of
 from tests.integration.web.api.test_openapi import _checked
@@ -92,3 +92,67 @@ async def test_documents_of_others_are_unknown(app: Quart, store: Store, program
     assert (await other.post(f"{_PATH}/ask", asked)).status_code == 404
     assert (await other.get(f"{_PATH}/{new_id()}")).status_code == 404
     assert (await program.get(document["status_url"])).status_code == 200
+
+
+async def test_a_collection_is_made_filled_asked_renamed_and_removed(
+    store: Store, memory_broker: MemoryBroker, program: Program
+) -> None:
+    base = f"{_PATH}/collections"
+    made = await _body(await program.post(base, {"name": "마을"}), "post", base, 201)
+    path = f"{base}/{made['id']}"
+    inside = await _body(await _upload(program, "하천.txt", PAGES[1].encode()), "post", _PATH, 202)
+    outside = await _body(await _upload(program, "축제.txt", PAGES[2].encode()), "post", _PATH, 202)
+    put = f"{path}/documents/{inside['id']}"
+    filled = await _body(await program.call("PUT", put), "put", put)
+    assert (filled["documents"], filled["size_bytes"]) == ([inside["id"]], inside["size_bytes"])
+    assert (await _body(await program.get(base), "get", base))["data"] == [filled]
+    await _read(store, memory_broker, program)
+
+    asked = {"question": "솔바람 축제의 입장료는?", "collection": made["id"]}
+    assert (await _body(await program.post(f"{_PATH}/ask", asked), "post", f"{_PATH}/ask"))["citations"] == []
+    asked = {"question": "버들 하천의 길이는?", "collection": made["id"]}
+    answer = await _body(await program.post(f"{_PATH}/ask", asked), "post", f"{_PATH}/ask")
+    assert [each["document"] for each in answer["citations"]] == [inside["id"]]
+    both = await program.post(f"{_PATH}/ask", asked | {"documents": [inside["id"]]})
+    assert (await _body(both, "post", f"{_PATH}/ask", 400))["error"]["code"] == "invalid_parameter_combination"
+
+    assert (await _body(await program.post(path, {"name": "새 마을"}), "post", path))["name"] == "새 마을"
+    assert (await _body(await program.call("DELETE", put), "delete", put))["documents"] == []
+    assert (await _body(await program.call("DELETE", put), "delete", put, 404))["error"]["code"] == "document_not_found"
+    await program.call("PUT", put)
+    assert (await _body(await program.call("DELETE", f"{path}?documents=some"), "delete", path, 400))["error"]
+    assert (await _body(await program.call("DELETE", f"{path}?documents=delete"), "delete", path))["deleted"]
+    assert (await _body(await program.get(path), "get", path, 404))["error"]["code"] == "collection_not_found"
+    listed = await _body(await program.get(_PATH), "get", _PATH)
+    assert [(each["id"], each["collection"]) for each in listed["data"]] == [(outside["id"], None)]
+
+
+async def test_collections_of_others_are_unknown(app: Quart, store: Store, program: Program) -> None:
+    base = f"{_PATH}/collections"
+    made = await _body(await program.post(base, {"name": "내것"}), "post", base, 201)
+    document = await _body(await _upload(program, "글.txt", PAGES[0].encode()), "post", _PATH, 202)
+    other = await program_of(app, store)
+    theirs = await _body(await other.post(base, {"name": "남의 것"}), "post", base, 201)
+
+    for path in (f"{base}/{made['id']}", f"{base}/{new_id()}", f"{base}/x"):
+        assert (await other.get(path)).status_code == 404
+        assert (await other.post(path, {"name": "x"})).status_code == 404
+        assert (await other.call("DELETE", path)).status_code == 404
+        assert (await other.call("PUT", f"{path}/documents/{document['id']}")).status_code == 404
+    assert (await other.call("PUT", f"{base}/{theirs['id']}/documents/{document['id']}")).status_code == 404
+    assert (await other.post(f"{_PATH}/ask", {"question": "x", "collection": made["id"]})).status_code == 404
+    assert (await program.get(f"{base}/{made['id']}")).status_code == 200
+
+
+async def test_markdown_comes_with_the_pictures_it_names(store: Store, program: Program) -> None:
+    picture = image_file(scan_of("가"), "PNG")
+
+    async def send(text: str) -> Response:
+        body = multipart([("file", "글.md", text.encode()), ("picture", "그림.png", picture)])
+        return await program.post_raw(_PATH, body, **{"Content-Type": CONTENT_TYPE})
+
+    sent = await _body(await send("![](그림.png)"), "post", _PATH, 202)
+    assert (sent["kind"], sent["name"]) == ("markdown", "글.md") and sent["size_bytes"] > len(picture)
+    refused = await _body(await send("그림이 없어요"), "post", _PATH, 400)
+    assert refused["error"]["param"] == "picture"
+    assert len(await store.documents.of_user(program.user_id)) == 1

@@ -28,8 +28,8 @@ def _validator(name: str) -> Draft202012Validator:
 
 
 def _described(method: str, path: str) -> dict[str, Any]:
-    """The operation of a real address."""
-    for template, methods in DOCUMENT["paths"].items():
+    """The operation of a real address; one without a place for a name comes first, as OpenAPI says."""
+    for template, methods in sorted(DOCUMENT["paths"].items(), key=lambda path: path[0].count("{")):
         if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path.partition("?")[0]) and method in methods:
             operation: dict[str, Any] = methods[method]
             return operation
