@@ -56,9 +56,10 @@ async def written(
         worker={"stale_after_s": 60.0},
         web={"digests_per_user": 10_000, "digest_max_kib": _MOST_KIB},
     )
-    articles = [ArticleInput(content="\n\n".join(each.sentences), title=each.title) for each in found]
+    sources = [{"content": "\n\n".join(each.sentences), "title": each.title} for each in found]
     rows = documents(data_dir, count, seed)
-    articles += [ArticleInput(content=row["markdown"], title=row["title"] or "") for _, row in rows]
+    sources += [{"content": row["markdown"], "title": row["title"] or ""} for _, row in rows]
+    articles = [ArticleInput.model_validate(each) for each in sources]
     before = _outcomes()
     async with _house(settings) as (store, broker):
         gate = await _let_in(store, broker, settings, adapter) if adapter else None
