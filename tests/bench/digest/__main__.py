@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from shared.digesting.difficulty import calibration, difficulty_of, features_of
+from shared.digesting.difficulty import Calibration, calibration, difficulty_of, features_of
 from shared.settings import load_settings
 from tests.bench.circumstances import circumstances
 from tests.bench.digest.articles import UNSEEN, Levelled, levelled
+from tests.bench.digest.calibrate import calibrated
 from tests.bench.digest.made import made
 from tests.bench.digest.summaries import compared, keyword_f1, news
 from tests.bench.digest.written import written
@@ -30,7 +31,8 @@ from tests.bench.processes import Cores
 OUT = Path("build/bench/digest.json")
 SEED = 7
 _SCORES = ("ROUGE-L", "ROUGE-1", "ROUGE-2", "BLEU")
-_OTHERS = ("keyword_f1", "kendall", "kendall_unseen")
+_OTHERS = ("keyword_f1", "kendall", "kendall_unseen", "kendall_left_out")
+_LEAST_ARTICLES = 8
 _BASELINES = ("lead3", "lead_as_long", "textrank", "textrank_as_long")
 _SHOWN = (
     *("valid", "by_llm_share", "grounded_keywords", "rougeL", "lead3_rougeL", "textrank_rougeL", "difficulty_kendall"),
@@ -59,6 +61,7 @@ def main() -> None:
     difficulty = {
         "held_out": _agreement(held_out),
         "unseen_collections": _agreement([each for each in levels if each.collection in UNSEEN]),
+        "left_out": _left_out([each for each in levels if each.calibrates]),
     }
     keywords = keyword_f1(articles)
     table = _table(summaries, wrote, keywords, difficulty)
@@ -97,6 +100,7 @@ def _table(
     kendalls = {
         "kendall": difficulty["held_out"]["kendall"],
         "kendall_unseen": difficulty["unseen_collections"]["kendall"],
+        "kendall_left_out": difficulty["left_out"]["kendall"],
     }
     rows = [row("ours", summaries["ours"], keyword_f1=keywords["ours"], **kendalls)]
     rows += [row(way, summaries[way]) for way in summaries if way in _BASELINES]
@@ -112,9 +116,23 @@ def _markdown(table: Sequence[dict[str, Any]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _agreement(found: Sequence[Levelled]) -> dict[str, Any]:
-    """Kendall's tau-b of the score, 1 to 5, with the level, beginner or advanced."""
-    by = calibration()
+def _left_out(found: Sequence[Levelled]) -> dict[str, Any]:
+    """What a calibration without a collection says of its articles, for each that has both levels: how well difficulty
+    travels, asked of the calibrating half alone."""
+    named = dict.fromkeys(each.collection for each in found)
+    both = [name for name in named if len({each.level for each in found if each.collection == name}) > 1]
+    measured = {}
+    for name in both:
+        articles = [each for each in found if each.collection == name]
+        if len(articles) >= _LEAST_ARTICLES:
+            by = Calibration.model_validate(calibrated([each for each in found if each.collection != name]))
+            measured[name] = _agreement(articles, by)["kendall"]
+    return {"kendall": float(np.mean(list(measured.values()))), "collections": measured}
+
+
+def _agreement(found: Sequence[Levelled], by: Calibration | None = None) -> dict[str, Any]:
+    """Kendall's tau-b of the score, 1 to 5, with the level, beginner or advanced. `by`: what ships, if not given."""
+    by = by or calibration()
     scores = [difficulty_of(features_of(each.article, each.morphemes, by.words), by).score for each in found]
     samples = [
         {"document": f"{each.collection}/{each.path}", "level": each.level, "score": score}

@@ -54,7 +54,7 @@ async def written(
         {},
         ingest={"digest_model": model, "digest_model_characters": characters, "digest_model_timeout_s": _ANSWER_S},
         worker={"stale_after_s": 60.0},
-        web={"digests_per_user": 10_000, "digest_max_kib": _MOST_KIB},
+        web={"digests_per_user": 1000, "digest_max_kib": _MOST_KIB},
     )
     sources = [{"content": "\n\n".join(each.sentences), "title": each.title} for each in found]
     rows = documents(data_dir, count, seed)
