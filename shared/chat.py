@@ -62,10 +62,11 @@ class Origin(StrEnum):
     TEXT = "text_completion"  # POST /v1/completions
     JOB = "job"  # POST /v1/jobs
     COMPARISON = "comparison"  # one of two answers that a person compares
+    DIGEST = "digest"  # what a digest of an article asks
 
     @property
     def is_api(self) -> bool:
-        return self not in (Origin.PAGE, Origin.COMPARISON)
+        return self not in (Origin.PAGE, Origin.COMPARISON, Origin.DIGEST)
 
 
 @dataclass(frozen=True, slots=True)

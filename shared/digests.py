@@ -54,14 +54,23 @@ class DifficultyLevel(_Published):
 
 class TechnicalTerm(_Published):
     term: str
-    explanation: str | None = Field(description="From the article, word for word; null where it explains nothing.")
+    explanation: str | None = Field(description="Null where the article explains nothing, and no model did.")
+    by: Literal["llm", "extract"] = Field(
+        default="extract",
+        description="Of the explanation. llm: a language model's words, whose names and numbers are the article's;"
+        " extract: the article's own, word for word.",
+    )
 
 
 class Digest(_Published):
-    """What is made of an article: keywords, terms and what is needed before are pieces of its text."""
+    """What is made of an article: keywords, terms and what is needed before are pieces of its text. Who wrote the
+    summary and each explanation, a model or the article's author, is always told."""
 
     summary: str = Field(description="One sentence a line.")
-    summary_by: Literal["llm", "extract"] = Field(description="extract: sentences of the article, word for word.")
+    summary_by: Literal["llm", "extract"] = Field(
+        description="extract: sentences of the article, word for word; llm: a language model's, whose names and numbers"
+        " are the article's."
+    )
     keywords: list[str] = Field(max_length=8)
     difficulty_level: DifficultyLevel
     prerequisites: list[str] = Field(max_length=5)
@@ -69,6 +78,10 @@ class Digest(_Published):
     title: str
     language: Literal["ko", "en"]
     processing_time: float = Field(ge=0, description="Seconds.")
+
+    def taking(self, seconds: float) -> Digest:
+        """The same, made in so many."""
+        return self.model_copy(update={"processing_time": round(seconds, 4)})
 
 
 class DigestState(StrEnum):

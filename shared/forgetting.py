@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _INTERVAL_S = 60.0
 _MOST_A_ROUND = 1000
+_DIGESTS_ARE_MADE_WITHIN = timedelta(hours=1)
 # A request that was let in before the deletion may still write; what it wrote is removed until then.
 _LAST_WRITES_WITHIN = timedelta(minutes=20)
 
@@ -50,6 +51,7 @@ async def finish_deletions(store: Store, last_writes_within: timedelta = _LAST_W
 async def forget_old(store: Store, retention: RetentionSettings) -> None:
     """At most a thousand of each; the rest in the next round. Raises StoreUnavailable."""
     now = datetime.now(UTC)
+    await store.personal.remove_digest_answers(now - _DIGESTS_ARE_MADE_WITHIN, _MOST_A_ROUND)
     if days := retention.conversation_days:
         removed = await store.personal.remove_conversations(now - timedelta(days=days), _MOST_A_ROUND)
         removed += await store.personal.remove_comparisons(now - timedelta(days=days), _MOST_A_ROUND)

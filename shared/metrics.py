@@ -148,6 +148,14 @@ DIGEST_OUTCOMES = Counter(
 DIGEST_SUMMARIES = Counter(
     "nunmal_digest_summaries_total", "Summaries of digests by who wrote them: llm, extract.", ("by",)
 )
+DIGEST_EXPLANATIONS = Counter(
+    "nunmal_digest_explanations_total", "Explanations of terms in digests by who wrote them: llm, extract.", ("by",)
+)
+DIGEST_MODEL_ANSWERS = Counter(
+    "nunmal_digest_model_answers_total",
+    "What a model was asked to write for digests (summary, explanation): used, or why not.",
+    ("field", "outcome"),
+)
 DIGEST_SECONDS = Histogram("nunmal_digest_seconds", "From claiming an article to its digest.", buckets=_REQUEST_BUCKETS)
 
 # A lane, as a web node sees it.

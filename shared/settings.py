@@ -187,6 +187,17 @@ class IngestSettings(_Section):
     chunk_characters: int = Field(
         default=500, ge=100, le=4000, description="Longest chunk; `nunmal documents reindex` after a change."
     )
+    digest_model: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?)?$",
+        description="Model that writes in digests: nunmal, or nunmal:<adapter in use>; extracts alone if empty.",
+    )
+    digest_model_timeout_s: float = Field(
+        default=60.0, gt=0, description="Longest time a digest waits for that model, in seconds."
+    )
+    digest_model_characters: int = Field(
+        default=4000, ge=200, le=50_000, description="Characters of an article that are shown to that model."
+    )
 
 
 class MailSettings(_Section):

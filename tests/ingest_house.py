@@ -20,6 +20,7 @@ from shared.settings import load_settings
 from shared.store import Store
 from tests.local_analyser import LocalAnalyser
 from tests.waiting import until
+from web.digests.relay import DigestRelay
 from workers.digest.work import digesting_work
 from workers.ingest.reindexing import reindexing_work
 from workers.ingest.work import reading_work
@@ -41,10 +42,19 @@ async def ingest_worker(
 
 
 @contextlib.asynccontextmanager
-async def digest_worker(store: Store, broker: Broker, *, stale_after_s: float = 60.0) -> AsyncIterator[None]:
-    """Digests what comes while inside."""
-    async with _worker(digesting_work, store, broker, stale_after_s):
-        yield
+async def digest_worker(
+    store: Store, broker: Broker, *, stale_after_s: float = 60.0, **ingest: float | str
+) -> AsyncIterator[None]:
+    """Digests what comes while inside; with `digest_model` beside what a web node does for it."""
+    settings = load_settings({}, worker={"stale_after_s": stale_after_s})
+    async with _worker(digesting_work, store, broker, stale_after_s, **ingest):
+        asking = asyncio.create_task(DigestRelay(store, broker, settings).run()) if ingest else None
+        try:
+            yield
+        finally:
+            if asking is not None:
+                asking.cancel()
+                await asyncio.wait([asking])
 
 
 @contextlib.asynccontextmanager
@@ -58,7 +68,7 @@ async def reindex_worker(
 
 @contextlib.asynccontextmanager
 async def _worker(
-    work_of: Callable[..., JobWork[Any]], store: Store, broker: Broker, stale_after_s: float, **ingest: float
+    work_of: Callable[..., JobWork[Any]], store: Store, broker: Broker, stale_after_s: float, **ingest: float | str
 ) -> AsyncIterator[None]:
     stop, ready = asyncio.Event(), asyncio.Event()
     settings = load_settings({}, ingest=ingest, worker={"heartbeat_s": 0.2, "stale_after_s": stale_after_s})

@@ -16,6 +16,7 @@ from shared.settings import Settings
 from shared.store import Store
 from shared.text.analyser import Analyser
 from web.app import create_app, end_streams
+from web.digests.relay import DigestRelay
 from web.ops import begin_drain
 from web.protocol import BoundedProtocol
 
@@ -83,10 +84,12 @@ async def serve_web(
         stale_after = timedelta(seconds=settings.worker.stale_after_s)
         recovering = tasks.create_task(recovery.run(store, broker, stale_after))
         recovering_jobs = tasks.create_task(job_recovery.run(store, broker, stale_after))
+        asking = tasks.create_task(DigestRelay(store, broker, settings).run())
         tidying = tasks.create_task(forgetting.run(store, settings.retention))
         ending = tasks.create_task(end_on_stop())
         await server.serve(sockets=[sock])
         ending.cancel()
         recovering.cancel()
         recovering_jobs.cancel()
+        asking.cancel()
         tidying.cancel()

@@ -14,7 +14,7 @@ from typing import Any
 
 from shared import metrics, recovery
 from shared.broker.base import Broker, Delivery
-from shared.chat import Generation, GenerationState
+from shared.chat import Generation, GenerationState, Origin
 from shared.errors import BrokerUnavailable, QueueFull, ServiceError, StoreUnavailable, TooManyAttempts
 from shared.messages import CancelGeneration, GenerateReply, WatchGeneration
 from shared.settings import WorkerSettings
@@ -166,11 +166,14 @@ class Consumer:
                     del self._running[claimed.id]
 
     async def _account(self, running: RunningGeneration, claimed: Generation, ending: Ending) -> None:
-        """What the answer cost, for limits, fairness and forecasts. Lost if the store is away just now."""
+        """What the answer cost, for limits, fairness and forecasts. Lost if the store is away just now. A digest's turn
+        and limits are in its own lane: it takes nothing of what its owner may ask here."""
         if not ending.state.is_final:
             return
         tokens = running.tokens
         self.service.ended(running.seconds, tokens)
+        if claimed.origin is Origin.DIGEST:
+            return
         try:
             await self._store.usage.add(claimed.user_id, tokens, datetime.now(UTC))
             await self._store.fairness.correct(claimed.lane, claimed.user_id, tokens - claimed.cost)

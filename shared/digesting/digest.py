@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.digesting.article import Article
+from shared.digesting.asking import Written
+from shared.digesting.checks import Outcome, Verdict
 from shared.digesting.difficulty import FEATURES, Calibration, difficulty_of, features_of
 from shared.digesting.summary import summary_places
 from shared.digesting.terms import terms_of
 from shared.digests import DifficultyLevel, Digest, MeasuredFeature, TechnicalTerm
 from shared.text.morphemes import Morpheme
+from shared.text.sentences import sentences
 
 _DIGITS = 4
 
@@ -49,3 +52,19 @@ def digest_of(
             "processing_time": round(seconds, _DIGITS),
         }
     )
+
+
+def with_written(digest: Digest, written: Written, verdict: Verdict) -> Digest:
+    """With what a model wrote in place of the extracts, where that passed."""
+    changes: dict[str, object] = {}
+    if verdict.summary is Outcome.USED:
+        spans = sentences(written.summary)
+        lines = [" ".join(written.summary[span.start : span.end].split()) for span in spans]
+        changes = {"summary": "\n".join(lines), "summary_by": "llm"}
+    terms = [
+        TechnicalTerm(term=each.term, explanation=written.explanations[each.term], by="llm")
+        if verdict.explanations.get(each.term) is Outcome.USED
+        else each
+        for each in digest.technical_terms
+    ]
+    return digest.model_copy(update=changes | {"technical_terms": terms})

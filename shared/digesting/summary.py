@@ -39,13 +39,14 @@ def summary_places(
     article: Article, morphemes: Sequence[Sequence[Morpheme]], title: Sequence[Morpheme], weights: Weights | None = None
 ) -> list[int]:
     """Which items, in order. `morphemes`: of each item; `title`: of the title."""
-    places = [place for place, item in enumerate(article.items) if _can_stand_alone(item, morphemes[place], article)]
-    if len(places) < FEWEST:
-        places = list(range(len(article.items)))
-    places = places[:_LOOKED_AT]
-    stems = [stems_of(morphemes[place]) for place in places]
-    chosen = chosen_of(stems, frozenset(stems_of(title)), weights or Weights(), count=length_of(len(places)))
-    return sorted(places[at] for at in chosen)
+    places = _candidates(article, morphemes)
+    return sorted(_ranked(places, morphemes, title, weights or Weights(), count=length_of(len(places))))
+
+
+def ranked_places(article: Article, morphemes: Sequence[Sequence[Morpheme]], title: Sequence[Morpheme]) -> list[int]:
+    """All that a summary could have, the first to be chosen first."""
+    places = _candidates(article, morphemes)
+    return _ranked(places, morphemes, title, Weights(), count=len(places))
 
 
 def length_of(sentences: int) -> int:
@@ -90,6 +91,26 @@ def _weighed(stems: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, li
 def _normal(values: np.ndarray) -> np.ndarray:
     best = float(values.max(initial=0.0))
     return values / best if best > 0 else values
+
+
+def _candidates(article: Article, morphemes: Sequence[Sequence[Morpheme]]) -> list[int]:
+    places = [place for place, item in enumerate(article.items) if _can_stand_alone(item, morphemes[place], article)]
+    if len(places) < FEWEST:
+        places = list(range(len(article.items)))
+    return places[:_LOOKED_AT]
+
+
+def _ranked(
+    places: Sequence[int],
+    morphemes: Sequence[Sequence[Morpheme]],
+    title: Sequence[Morpheme],
+    weights: Weights,
+    *,
+    count: int,
+) -> list[int]:
+    """`count` of them, the best first."""
+    stems = [stems_of(morphemes[place]) for place in places]
+    return [places[at] for at in chosen_of(stems, frozenset(stems_of(title)), weights, count=count)]
 
 
 def _can_stand_alone(item: Item, morphemes: Sequence[Morpheme], article: Article) -> bool:

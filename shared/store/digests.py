@@ -6,13 +6,15 @@ Ids follow from what was sent, so the same article, or the same batch, is kept o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from shared.digests import Digest, DigestJob, DigestState
+from shared.digests import Digest, DigestJob, DigestState, fingerprint
 from shared.documents import DocumentKind
 from shared.errors import NunmalError
 from shared.ids import derived_id
@@ -21,7 +23,9 @@ from shared.store.claims import MOST_ROWS, Claims
 from shared.store.connection import Collection, translated
 from shared.store.times import moment, now
 
-_WITHOUT_SOURCE = {"source": 0}
+_WITHOUT_SOURCE = {"source": 0, "ask": 0, "ask_answer": 0}
+_ASKED, _ANSWERED = "asked", "answered"
+_NO_ASK: dict[str, Any] = {"ask": "", "ask_state": "", "ask_until": 0.0, "ask_outcome": "", "ask_answer": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,20 @@ class Incoming:
     refused: NunmalError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a digest wants of a language model until `until`. `generation_id`: what it is asked as, the same each time;
+    `model`: as programs name one."""
+
+    digest_id: str
+    user_id: str
+    generation_id: str
+    text: str
+    schema: str
+    model: str
+    until: datetime
+
+
 class Digests(Claims[DigestJob]):
     def __init__(self, collection: Collection) -> None:
         super().__init__(collection, _job, _WITHOUT_SOURCE)
@@ -45,7 +63,7 @@ class Digests(Claims[DigestJob]):
 
     @translated
     async def ensure_indexes(self) -> None:
-        for field in ("user_id", "batch_id", "state"):
+        for field in ("user_id", "batch_id", "state", "ask_state"):
             await self._digests.create_index(field)
 
     # What people do.
@@ -74,6 +92,7 @@ class Digests(Claims[DigestJob]):
             "error_code": refused.code if refused else None,
             "error_facts": refused.facts if refused else {},
             "digest": None,
+            **_NO_ASK,
             "created_at": now(),
             "permit_at": now(),
             "begun_at": None,
@@ -138,7 +157,40 @@ class Digests(Claims[DigestJob]):
     async def finish(self, digest_id: str, attempt: int, digest: Digest) -> bool:
         """False if another attempt owns it now, or nobody."""
         changes = {"state": str(DigestState.READY), "worker_id": None, "digest": digest.model_dump_json()}
-        return await self._change(digest_id, attempt, changes | {"finished_at": now(), "name": digest.title})
+        return await self._change(digest_id, attempt, changes | _NO_ASK | {"finished_at": now(), "name": digest.title})
+
+    # What a digest asks of a language model. Whoever makes it cannot read what people ask, so web nodes ask for it.
+
+    @translated
+    async def ask(self, job: DigestJob, text: str, schema: str, model: str, within_s: float) -> bool:
+        """What was asked before in the same words stays asked, or answered. False as `finish`."""
+        asked = json.dumps([text, schema, model], ensure_ascii=False)
+        row = await self._digests.find_one({"_id": job.id, "attempt": job.attempt}, {"ask": 1, "ask_state": 1})
+        if row is None:
+            return False
+        if row["ask"] == asked and row["ask_state"] == _ANSWERED:
+            return True
+        changes = {"ask": asked, "ask_state": _ASKED, "ask_until": now() + within_s}
+        return await self._change(job.id, job.attempt, _NO_ASK | changes)
+
+    @translated
+    async def answer_of(self, job: DigestJob) -> tuple[str, str | None] | None:
+        """How it came out, with the answer if there is one; None: not yet."""
+        row = await self._digests.find_one({"_id": job.id, "ask_state": _ANSWERED}, {"ask_outcome": 1, "ask_answer": 1})
+        return (row["ask_outcome"], row["ask_answer"]) if row else None
+
+    @translated
+    async def asks(self, limit: int) -> list[Ask]:
+        """Of everybody, those without an answer."""
+        fields = {"user_id": 1, "created_at": 1, "ask": 1, "ask_until": 1}
+        cursor = self._digests.find({"ask_state": _ASKED}, fields).limit(limit)
+        return [_ask(row) async for row in cursor]
+
+    @translated
+    async def answered(self, ask: Ask, outcome: str, answer: str | None = None) -> None:
+        """The first answer counts."""
+        changes = {"ask_state": _ANSWERED, "ask_outcome": outcome, "ask_answer": answer}
+        await self._digests.update_one({"_id": ask.digest_id, "ask_state": _ASKED}, {"$set": changes})
 
 
 def batch_id_of(user_id: str, fingerprints: Sequence[str]) -> str:
@@ -148,6 +200,12 @@ def batch_id_of(user_id: str, fingerprints: Sequence[str]) -> str:
 def digest_id(user_id: str, fingerprint: str, batch_id: str | None, place: int) -> str:
     """The same for the same article of the same person at the same place."""
     return derived_id("/".join(("digest", user_id, fingerprint, batch_id or "", str(place))), 0.0)
+
+
+def _ask(row: connection.Document) -> Ask:
+    text, schema, model = json.loads(row["ask"])
+    generation_id = derived_id(f"digest answer/{row['_id']}/{fingerprint(row['ask'])}", row["created_at"])
+    return Ask(row["_id"], row["user_id"], generation_id, text, schema, model, moment(row["ask_until"]))
 
 
 def _job(row: connection.Document) -> DigestJob:

@@ -33,6 +33,7 @@ _WITHOUT_TOKENS = {"token_ids": 0, "logprobs": 0, "prompt": 0}  # what only work
 _TIMES = ("created_at", "cancel_requested_at", "claimed_at", "first_token_at", "finished_at")
 _WAITING: Document = {"state": str(GenerationState.QUEUED), "worker_id": None}
 _UNFINISHED = [str(GenerationState.QUEUED), str(GenerationState.RUNNING)]
+_AWAITED = [str(origin) for origin in Origin if origin is not Origin.DIGEST]
 _UNBEGUN = [str(GenerationState.HELD), str(GenerationState.QUEUED)]
 
 
@@ -164,8 +165,8 @@ class Generations:
 
     @translated
     async def unfinished_of_user(self, user_id: str, limit: int) -> int:
-        """How many answers of this user wait or run, counted up to `limit`."""
-        query = {"user_id": user_id, "state": {"$in": _UNFINISHED}}
+        """How many answers wait or run for this user, digests aside, which have limits of their own; up to `limit`."""
+        query = {"user_id": user_id, "state": {"$in": _UNFINISHED}, "origin": {"$in": _AWAITED}}
         return len(await self._generations.find(query, {"_id": 1}).limit(limit).to_list(limit))
 
     @translated

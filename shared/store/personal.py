@@ -160,6 +160,13 @@ class PersonalData:
             await self.remove_turns({"_id": {"$in": found[begin : begin + _BATCH]}})
         return len(found)
 
+    async def remove_digest_answers(self, before: datetime, limit: int) -> int:
+        """What was asked earlier for digests, which have taken what they wanted; how many, at most `limit`."""
+        old: Document = {"created_at": {"$lt": before.timestamp()}, "origin": str(Origin.DIGEST)}
+        found = await self._ids("generations", old, limit)
+        await self._remove_many(self._generations, {"_id": {"$in": found}})
+        return len(found)
+
     async def remove_comparisons(self, before: datetime, limit: int) -> int:
         """Those that were asked earlier, with their answers; how many, at most `limit`."""
         found = await self._ids("comparisons", {"asked_at": {"$lt": before.timestamp()}}, limit)

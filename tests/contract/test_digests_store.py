@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -130,3 +131,39 @@ async def test_an_account_takes_its_digests_along(store: Store) -> None:
     await store.personal.remove("u")
 
     assert [row["_id"] async for row in store._database["digests"].find({})] == [kept.id]
+
+
+async def test_what_a_digest_asks_of_a_model_is_answered_once_and_goes_with_its_end(store: Store) -> None:
+    await _add(store)
+    claimed = await store.digests.claim("w")
+    assert claimed is not None
+    assert await store.digests.ask(claimed, "글을 요약하세요.", "{}", "nunmal", 60.0)
+    (ask,) = await store.digests.asks(10)
+    assert (ask.user_id, ask.text, ask.schema, ask.model) == ("u", "글을 요약하세요.", "{}", "nunmal")
+    assert ask.until > datetime.now(UTC) and await store.digests.answer_of(claimed) is None
+
+    await store.digests.answered(ask, "used", "요약이에요.")
+    await store.digests.answered(ask, "late")
+
+    assert await store.digests.answer_of(claimed) == ("used", "요약이에요.") and await store.digests.asks(10) == []
+    assert await store.digests.finish(claimed.id, claimed.attempt, DIGEST)
+    (row,) = [row async for row in store._database["digests"].find({})]
+    assert (row["ask"], row["ask_state"], row["ask_answer"]) == ("", "", None)
+
+
+async def test_who_takes_a_digest_over_finds_what_was_answered_and_may_ask_something_else(store: Store) -> None:
+    await _add(store)
+    first = await store.digests.claim("w")
+    assert first is not None and await store.digests.ask(first, "글", "{}", "nunmal", 60.0)
+    (asked,) = await store.digests.asks(10)
+    await store.digests.answered(asked, "used", "요약")
+    await store.digests.give_back(first.id, first.attempt)
+    second = await store.digests.claim("other")
+    assert second is not None
+
+    assert not await store.digests.ask(first, "글", "{}", "nunmal", 60.0), "another has it now"
+    assert await store.digests.ask(second, "글", "{}", "nunmal", 60.0)
+    assert await store.digests.answer_of(second) == ("used", "요약")
+    assert await store.digests.ask(second, "다른 글", "{}", "nunmal", 60.0)
+    (again,) = await store.digests.asks(10)
+    assert again.generation_id != asked.generation_id and await store.digests.answer_of(second) is None

@@ -62,6 +62,8 @@ OURS = {
     "reindexed_documents": ("counter", ("outcome",)),
     "digests": ("counter", ("outcome",)),
     "digest_summaries": ("counter", ("by",)),
+    "digest_explanations": ("counter", ("by",)),
+    "digest_model_answers": ("counter", ("field", "outcome")),
     "digest_seconds": ("histogram", ()),
     "queue_depth": ("gauge", LANE),
     "queue_oldest_age_seconds": ("gauge", LANE),

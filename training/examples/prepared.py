@@ -42,10 +42,15 @@ def write(folder: Path, files: Mapping[str, Sequence[dict[str, Any]]], facts: It
     folder.mkdir(parents=True, exist_ok=True)
     lines = [*facts, "", "| file | rows | question, letters: 50% 90% 99% most | answer, letters |", "|---|---|---|---|"]
     for name, found in files.items():
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
-        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+        write_rows(folder / f"{name}.jsonl", found)
         lines.append(f"| {name} | {len(found)} | {_lengths(found, -2)} | {_lengths(found, -1)} |")
     (folder / "eda.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_rows(file: Path, found: Iterable[dict[str, Any]]) -> None:
+    """One a line."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
+    file.write_text(text, encoding="utf-8")
 
 
 def counted(title: str, counts: Mapping[str, int]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.digests import DigestJob
-from web.digests.views import LEVELS, WRITTEN_BY, features_of
+from shared.digests import DigestJob, TechnicalTerm
+from web.digests.views import EXPLAINED_BY, LEVELS, WRITTEN_BY, features_of
 from web.words import Words
 
 
@@ -34,9 +34,16 @@ def markdown_of(job: DigestJob, words: Words) -> str | None:
             "\n".join(f"- {_line(each)}" for each in digest.prerequisites),
         ]
     if digest.technical_terms:
-        explained = (f"- **{_line(each.term)}** {_line(each.explanation or '')}" for each in digest.technical_terms)
-        parts += [f"## {words('digests.terms')}", "\n".join(line.rstrip() for line in explained)]
+        parts += [
+            f"## {words('digests.terms')}",
+            "\n".join(_term(each, words) for each in digest.technical_terms),
+        ]
     return "\n\n".join(parts) + "\n"
+
+
+def _term(term: TechnicalTerm, words: Words) -> str:
+    name = f"- **{_line(term.term)}**"
+    return f"{name} {_line(term.explanation)} ({words(EXPLAINED_BY[term.by])})" if term.explanation else name
 
 
 def _line(text: str) -> str:

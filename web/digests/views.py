@@ -17,6 +17,7 @@ LEVELS = {
     "expert": "digests.expert",
 }
 WRITTEN_BY = {"extract": "digests.by_extract", "llm": "digests.by_llm"}
+EXPLAINED_BY = {"extract": "digests.term_by_extract", "llm": "digests.term_by_llm"}
 _STATES = {DigestState.WAITING: "digests.waiting", DigestState.READING: "digests.reading"}
 _FEATURES = {  # as it was measured, and if it could not be
     "technical_terms": ("digests.technical_terms", "digests.technical_terms_unknown"),

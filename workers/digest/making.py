@@ -1,52 +1,38 @@
-"""One article's bytes become its digest: read in the process without rights, taken apart, weighed."""
+"""One article's bytes become its digest: read, weighed, and asked about where a model is there to be asked."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from shared.digest_errors import DigestWithoutText
-from shared.digesting.article import LEAST_CHARACTERS, read_article, without_front_matter
 from shared.digesting.difficulty import calibration
 from shared.digesting.digest import digest_of
 from shared.digests import Digest
-from shared.document_errors import DocumentWithoutText
 from shared.documents import DocumentKind
 from shared.text.analyser import Analyser
+from workers.digest.reading import Reading, read_source
 from workers.ingest.page_reader import PageReader
-from workers.ingest.parsing.plain import decoded
-
-_AT_ONCE = 200  # sentences; the analyser has a deadline for each call
 
 
 async def make_digest(
-    data: bytes, kind: DocumentKind, given: dict[str, Any], analyser: Analyser, reader: PageReader
+    data: bytes,
+    kind: DocumentKind,
+    given: dict[str, Any],
+    analyser: Analyser,
+    reader: PageReader,
+    writer: Callable[[Reading, Digest], Awaitable[Digest]] | None = None,
 ) -> Digest:
-    """`given`: what came with it (title, language). Raises DigestError, DocumentError, SearchUnavailable."""
+    """`given`: what came with it (title, language). `writer`: who else writes in what was extracted. Raises
+    DigestError, DocumentError, SearchUnavailable, and what `writer` raises."""
     begun = time.perf_counter()
-    title = str(given.get("title") or "")
-    if kind is DocumentKind.MARKDOWN:
-        named, text = without_front_matter(decoded(data))
-        title, data = title or named, text.encode()
-    text = await _text(data, kind, reader)
-    article = await asyncio.to_thread(read_article, text, title, given.get("language"))
-    texts = [article.title, *(item.text for item in article.items)]
-    found = []
-    for begin in range(0, len(texts), _AT_ONCE):
-        found += await analyser.morphemes(texts[begin : begin + _AT_ONCE])
+    reading = await read_source(data, kind, given, analyser, reader)
     seconds = time.perf_counter() - begun
-    return await asyncio.to_thread(digest_of, article, found[1:], found[0], calibration(), seconds=seconds)
-
-
-async def _text(data: bytes, kind: DocumentKind, reader: PageReader) -> str:
-    parts: list[str] = []
-    try:
-        async with contextlib.aclosing(reader.read(data, kind)) as pages:
-            async for said in pages:
-                if not isinstance(said, int):
-                    parts.append(said.text)
-    except DocumentWithoutText as error:
-        raise DigestWithoutText(limit=LEAST_CHARACTERS) from error
-    return "\n\n".join(parts)
+    extracted = await asyncio.to_thread(
+        digest_of, reading.article, reading.morphemes, reading.title, calibration(), seconds=seconds
+    )
+    if writer is None:
+        return extracted
+    written = await writer(reading, extracted)
+    return written.taking(time.perf_counter() - begun)

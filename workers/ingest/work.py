@@ -20,6 +20,7 @@ from workers.jobs.work import JobWork, require
 class ReadingWork(JobWork[Document]):
     kind = DOCUMENTS
     name = "documents"
+    slots = 1
     refusals = (DocumentError,)
     too_many_attempts = DocumentTooManyAttempts
 

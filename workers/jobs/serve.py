@@ -22,7 +22,6 @@ from workers.service_times import ServiceTimes
 
 log = logging.getLogger(__name__)
 
-_SLOTS = 1  # a job keeps a core busy: run as many workers as there are cores for it
 _NO_MODEL = "none"
 
 J = TypeVar("J", bound=Job)
@@ -43,14 +42,14 @@ async def serve_jobs(
     An operator who asks for a drain sets `drain`, or `stop` if it is None. `broker` and `store` are open and stay so.
     """
     lane = work.kind.lane
-    worker = WorkerIdentity(new_id(), lane, work.name, _NO_MODEL, _SLOTS)
+    worker = WorkerIdentity(new_id(), lane, work.name, _NO_MODEL, work.slots)
     consumer = JobConsumer(worker.id, store, work)
     stale_after = timedelta(seconds=settings.worker.stale_after_s)
     is_known = asyncio.Event()
 
     def slots() -> int:
         """Nobody may count on a worker that ends."""
-        return 0 if stop.is_set() else _SLOTS
+        return 0 if stop.is_set() else work.slots
 
     await broker.declare_lane(lane)
     async with asyncio.TaskGroup() as tasks:
@@ -63,7 +62,7 @@ async def serve_jobs(
             tasks.create_task(job_recovery.run(store, broker, stale_after)),
         ]
         await is_known.wait()  # without a heartbeat, whatever we claim would be taken for lost
-        async with broker.consume_permits(lane, _SLOTS, consumer.on_permit):
+        async with broker.consume_permits(lane, work.slots, consumer.on_permit):
             log.info("job_worker_ready", extra=fields(worker_id=worker.id, lane=lane))
             ready.set()
             await stop.wait()

@@ -20,6 +20,7 @@ class JobWork(Protocol[J]):
 
     kind: JobKind
     name: str  # of workers that do it, for operators
+    slots: int  # jobs at once: 1 where a job keeps a core busy, more where it waits for others
     refusals: tuple[type[NunmalError], ...]
     too_many_attempts: type[NunmalError]
 

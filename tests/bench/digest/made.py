@@ -23,24 +23,28 @@ _MARKS = re.compile(r"[`*_\\]|\]\([^)\s]*\)|\[")
 _TAGS = re.compile(r"<[^<>]*>")
 
 
-async def made(data_dir: Path, count: int, seed: int) -> dict[str, Any]:
-    """`grounded_keywords`: of all keywords and terms, looked for in the file without marks of
-    Markdown, with tags and without them."""
+def documents(data_dir: Path, count: int, seed: int) -> list[tuple[str, dict[str, str]]]:
+    """Drawn from all collections: what each is called, and its row."""
     every = [
-        (collection, row)
+        (f"{collection}/{row['path']}", row)
         for collection in collections(data_dir)
         for row in rows(data_dir, collection)
         if len(row["markdown"]) >= _LEAST_CHARACTERS
     ]
-    chosen = random.Random(seed).sample(every, count)
+    return random.Random(seed).sample(every, count)
+
+
+async def made(data_dir: Path, count: int, seed: int) -> dict[str, Any]:
+    """`grounded_keywords`: of all keywords and terms, looked for in the file without marks of
+    Markdown, with tags and without them."""
     validator = jsonschema.Draft202012Validator(schemas()["digest"])
     reader = PageReader(most_pages=500, within_s=60.0)
     analyser = Analyser()
     samples = []
-    words = grounded = valid = by_llm = 0
+    words = grounded = valid = 0
     before = _cpu_s()
-    for collection, row in chosen:
-        sample: dict[str, Any] = {"document": f"{collection}/{row['path']}"}
+    for name, row in documents(data_dir, count, seed):
+        sample: dict[str, Any] = {"document": name}
         samples.append(sample)
         given = {"title": row["title"] or ""}
         try:
@@ -54,7 +58,6 @@ async def made(data_dir: Path, count: int, seed: int) -> dict[str, Any]:
         words += len(digest.keywords) + len(digest.technical_terms)
         grounded += len(digest.keywords) + len(digest.technical_terms) - len(missing)
         valid += not wrong
-        by_llm += digest.summary_by == "llm"
         sample |= {"score": digest.difficulty_level.score, "seconds": digest.processing_time}
         sample |= ({"wrong": wrong} if wrong else {}) | ({"missing": missing} if missing else {})
     await analyser.close()
@@ -62,7 +65,6 @@ async def made(data_dir: Path, count: int, seed: int) -> dict[str, Any]:
     return {
         "documents": count,
         "valid": valid / count,
-        "by_llm_share": by_llm / count,
         "grounded_keywords": grounded / words,
         "keywords_and_terms": words,
         "cpu_s": cpu_s,

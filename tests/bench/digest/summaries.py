@@ -73,17 +73,20 @@ def compared(found: Sequence[News], seed: int) -> dict[str, Any]:
         "lead_as_long": [each.said(range(n)) for each, n in zip(found, lengths, strict=True)],
     }
     references = [each.said(each.chosen) for each in found]
-    table: dict[str, Any] = {}
-    lines: dict[str, Measured] = {}
-    for name, texts in ways.items():
-        measured = rouge(texts, references) | {"BLEU": bleu(texts, references)}
-        table[name] = {key: _told(interval(each, seed, _RESAMPLES)) for key, each in measured.items()}
-        lines[name] = measured["ROUGE-L"]
-        table[name]["samples"] = [float(value) for value in measured["ROUGE-L"].counts[:, 0]]
+    table = {name: against_people(texts, found, seed) for name, texts in ways.items()}
+    lines: dict[str, Measured] = {name: rouge(texts, references)["ROUGE-L"] for name, texts in ways.items()}
     above = {
         name: _told(difference(lines["ours"], line, seed, _RESAMPLES)) for name, line in lines.items() if name != "ours"
     }
     return table | {"ours_above": above, "other_weights": _other_weights(found, references)}
+
+
+def against_people(texts: Sequence[str], found: Sequence[News], seed: int) -> dict[str, Any]:
+    """ROUGE and BLEU with intervals, and ROUGE-L of each text; `texts`: one for each article."""
+    references = [each.said(each.chosen) for each in found]
+    measured = rouge(texts, references) | {"BLEU": bleu(texts, references)}
+    told: dict[str, Any] = {key: _told(interval(each, seed, _RESAMPLES)) for key, each in measured.items()}
+    return told | {"samples": [float(value) for value in measured["ROUGE-L"].counts[:, 0]]}
 
 
 def keyword_f1(found: Sequence[News]) -> dict[str, Any]:

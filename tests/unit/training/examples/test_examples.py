@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from shared.digesting.asking import INSTRUCTION, read_answer
 from training.compare.recipe import CompareRecipe
 from training.config import load_recipe
-from training.examples import prepared, wallpaper, welfare
+from training.data.sources import SOURCES
+from training.examples import digests, prepared, wallpaper, welfare
+from training.tune.recipe import TuneRecipe
 
 RECIPES = Path(__file__).parents[4] / "training" / "recipes"
 GROUPED = [
@@ -85,6 +88,55 @@ def test_seen_and_unseen_programmes_are_kept_apart() -> None:
     assert programmes["unseen"] and not programmes["unseen"] & (programmes["train"] | programmes["seen"])
     assert not texts(made["seen"], "user") & texts(made["train"], "user")
     assert sum(map(len, made.values())) == len(WELFARE)
+
+
+ARTICLE = """# 힙
+
+JVM은 힙을 젊은 영역과 늙은 영역으로 나눕니다. 젊은 영역은 자주 살피고 늙은 영역은 드물게 살핍니다.
+객체가 오래 살아남으면 젊은 영역에서 늙은 영역으로 옮겨집니다. 늙은 영역이 차면 JVM이 오래 멈춥니다.
+가비지 컬렉션은 JVM이 쓰지 않는 객체를 힙에서 찾아 치우는 일입니다. JVM은 가비지 컬렉션을 하면서 힙을 살핍니다.
+힙이 작으면 가비지 컬렉션이 자주 일어나고 JVM이 자주 멈춥니다. 힙이 크면 JVM이 멈추는 일은 드뭅니다.
+"""
+
+
+def test_what_a_digest_learns_is_asked_as_the_service_asks_and_passes_its_check(tmp_path: Path) -> None:
+    """Every answer is of the schema of its question, and no article is on both sides."""
+    for name, source in SOURCES.items():
+        if source.kind == "markdown":
+            rows = [
+                {"path": f"{at}.md", "title": "", "markdown": ARTICLE.replace("힙", f"힙{name}{at}")} for at in (1, 2)
+            ]
+            save(tmp_path / source.path, rows)
+    found = list(digests.articles(tmp_path))
+    made = digests.prepare(found)
+
+    assert made["train"] and made["held_out"] and made["domain"]
+    kinds = {row["id"].rpartition(":")[2] for row in made["train"]}
+    assert kinds >= {"extract", "terms"}
+    for row in (*made["train"], *made["held_out"]):
+        asked, said = (turn["content"] for turn in row["messages"])
+        written = read_answer(said)
+        assert written is not None and asked.startswith(INSTRUCTION)
+        assert all(explanation not in asked for explanation in written.explanations.values())
+    whole = [{row["id"].partition(":")[0].partition("#")[0] for row in made[name]} for name in ("train", "held_out")]
+    assert not whole[0] & whole[1]
+
+
+def test_what_gives_a_test_away_is_not_learned(tmp_path: Path) -> None:
+    summary = "이 문장은 시험에 나오는 기사에서 사람이 고른 문장이라서 배우면 안 됩니다."
+    save(tmp_path / "eval/news/articles.jsonl.gz", [{"sentences": [summary]}])
+    rows = [prepared.row_of("1", f"요약하세요.\n{summary}", "네.", ""), prepared.row_of("2", "다른 글", "네.", "")]
+
+    assert digests.without_leaks(rows, tmp_path) == rows[1:]
+    assert digests.without_leaks([{"id": "3", "text": f"앞. {summary} 뒤."}], tmp_path) == []
+
+
+def test_the_recipe_for_digests_names_what_the_command_writes_and_nothing_of_the_tests() -> None:
+    recipe = load_recipe(RECIPES / "tune" / "digests_lora.yaml", TuneRecipe)
+
+    named = {str(file) for stage in recipe.stages for file in stage.data.files}
+    assert named == {"var/training/digests/domain.jsonl", "var/training/digests/train.jsonl"}
+    assert not any("eval/" in str(file) for data in recipe.held_out.values() for file in data.files)
 
 
 @pytest.mark.parametrize("example", ["wallpaper", "welfare"])
