@@ -19,6 +19,7 @@ from workers.jobs.work import JobWork, require
 class ReindexingWork(JobWork[Reindexing]):
     kind = REINDEXINGS
     name = "reindexings"
+    slots = 1
     refusals = (DocumentError,)
     too_many_attempts = DocumentTooManyAttempts
 
