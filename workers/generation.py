@@ -339,6 +339,7 @@ class RunningGeneration:
                 told,
                 evidence,
                 self._left_out,
+                self._model.engine.model_digest if self._token_ids else None,
             )
         )
         if is_written:

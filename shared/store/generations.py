@@ -310,8 +310,10 @@ class Generations:
         logprobs: Sequence[TokenLogprob] | None = None,
         evidence: Evidence | None = None,
         left_out: int = 0,
+        model_digest: str | None = None,
     ) -> bool:
-        """Write the end. False if another attempt owns the generation now."""
+        """Write the end. `model_digest`: of the model that wrote in this attempt, if it wrote. False if another attempt
+        owns the generation now."""
         update: dict[str, Any] = {
             "state": str(state),
             "token_ids": list(token_ids),
@@ -323,6 +325,8 @@ class Generations:
             "finished_at": now(),
             **logprobs_in_store(logprobs),
         }
+        if model_digest is not None:
+            update["model_digest"] = model_digest
         if evidence is not None:
             update["evidence"] = evidence.model_dump(mode="json")
         if error is not None:

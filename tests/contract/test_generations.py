@@ -158,6 +158,17 @@ class TestGenerations:
         (listed,) = await store.generations.of_conversation(turn.conversation_id, turn.user_id)
         assert listed.logprobs is None
 
+    async def test_finished_answer_tells_which_model_wrote_it_and_keeps_it_from_an_attempt_that_wrote_none(
+        self, store: Store
+    ) -> None:
+        quick, begun = await self._claimed(store), await self._claimed(store)
+        await store.generations.finish(quick.id, 1, GenerationState.DONE, [1], "네", model_digest="sha256:quick")
+        await store.generations.checkpoint(begun.id, 1, [1], "네", "sha256:begun")
+        await store.generations.finish(begun.id, 1, GenerationState.FAILED, [1], "네")
+
+        told = await store.generations.get_many([quick.id, begun.id])
+        assert (told[quick.id].model_digest, told[begun.id].model_digest) == ("sha256:quick", "sha256:begun")
+
     async def test_finished_answer_keeps_its_error_and_facts(self, store: Store) -> None:
         turn = await self._claimed(store)
         error = GenerationCrashed(step=3)

@@ -52,6 +52,12 @@ async def test_an_answer_that_was_cut_at_its_length_says_so(house: House) -> Non
     assert answered.logprobs is None
 
 
+async def test_an_answer_of_one_token_tells_which_model_wrote_it(house: House) -> None:
+    answered = await _answered(house, replace(GREEDY, max_new_tokens=1))
+
+    assert len(answered.token_ids) == 1 and answered.model_digest
+
+
 @pytest.mark.parametrize("sampling", [GREEDY, DRAWN], ids=["greedy", "drawn"])
 async def test_an_answer_ends_before_a_stop_string_on_any_worker(house: House, sampling: SamplingParams) -> None:
     free = await _answered(house, sampling)

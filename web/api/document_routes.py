@@ -55,7 +55,7 @@ def api_documents_blueprint(
             if len(sent) != 1:
                 raise ParameterMissing(param=FILE)
             (file, *unnamed) = await asyncio.to_thread(bundled, [*sent, *form.named_files(PICTURE)])
-            if unnamed:
+            if unnamed or form.every(PICTURE):  # words are no picture
                 raise ParameterInvalid(param=PICTURE)
             document = await documents.upload(key.user_id, file.name, file.data)
         response = _json(told(document), 202)

@@ -155,4 +155,7 @@ async def test_markdown_comes_with_the_pictures_it_names(store: Store, program: 
     assert (sent["kind"], sent["name"]) == ("markdown", "글.md") and sent["size_bytes"] > len(picture)
     refused = await _body(await send("그림이 없어요"), "post", _PATH, 400)
     assert refused["error"]["param"] == "picture"
+    words = multipart([("file", "글.md", b"x"), ("picture", "no file")])
+    refused = await _body(await program.post_raw(_PATH, words, **{"Content-Type": CONTENT_TYPE}), "post", _PATH, 400)
+    assert refused["error"]["param"] == "picture"
     assert len(await store.documents.of_user(program.user_id)) == 1
