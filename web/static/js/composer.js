@@ -62,7 +62,7 @@ export class ChatComposer extends HTMLElement {
     }
   }
 
-  // A quick answer, or its beginning, comes with the page and not in its stream.
+  // A quick answer, or its beginning, comes with the page; the stream tells what it brings itself.
   #tellTextThatCame() {
     const turn = [...document.querySelectorAll("article.turn")].at(-1);
     if (!turn?.querySelector("[data-role=assistant]").textContent.trim()) return;

@@ -12,7 +12,6 @@ export class ChatStream extends HTMLElement {
     this.#answer = new Answer(this.querySelector("[data-role=assistant]"));
     this.#position = this.dataset.position;
     this.#tell();
-    if (!this.#position.endsWith(".0")) this.#showText(); // the page came with some
     document.addEventListener("answer-state", this);
     this.handleEvent();
   }
