@@ -118,6 +118,14 @@ def test_metrics_are_defined_in_one_place() -> None:
     assert not ours
 
 
+def test_nothing_is_scraped_of_when_a_metric_was_first_counted() -> None:
+    metrics.COMPARISONS.labels("left").inc()
+
+    scraped = {sample.name for family in REGISTRY.collect() for sample in family.samples}
+    assert "nunmal_comparisons_total" in scraped
+    assert not {name for name in scraped if name.endswith("_created")}
+
+
 @pytest.mark.parametrize("metric", list(_all()), ids=lambda metric: metric._name)
 def test_names_follow_the_rules_of_prometheus(metric: MetricWrapperBase) -> None:
     assert re.fullmatch(r"nunmal_[a-z0-9_]+", metric._name)

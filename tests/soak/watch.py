@@ -86,7 +86,7 @@ async def _told(client: httpx.AsyncClient, port: int) -> dict[str, float]:
     text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
     wanted = {_TASKS, _TOKENS, NAME}
     return {
-        family.name: sum(sample.value for sample in family.samples if not sample.name.endswith("_created"))
+        family.name: sum(sample.value for sample in family.samples)
         for family in text_string_to_metric_families(text)
         if family.name in wanted
     }
