@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
-disable_created_metrics()  # when each was first counted: an eighth of what is scraped, and nobody reads it
+# When each was first counted: an eighth of what is scraped, and nobody reads it.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client
 
 _TTFT_BUCKETS = (
     *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75),

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from shared.broker.base import Broker
 from shared.chat import Generation, GenerationState, JobClass, Message, Origin, Role, SamplingParams
 from shared.digesting.checks import Outcome
-from shared.errors import AdapterNameInvalid, BrokerUnavailable, QueueFull, ServiceError
+from shared.errors import BrokerUnavailable, QueueFull, ServiceError
 from shared.messages import GenerateReply
 from shared.settings import Settings
 from shared.store import Store
 from shared.store.digests import Ask
 from shared.telemetry import fields
-from shared.topology import CHAT_JOBS, lane
+from web.named_model import NamedModels, ServedModel
 
 log = logging.getLogger(__name__)
 
 MOST_TOKENS = 700  # of an answer
-_HOUSE = "nunmal"  # what programs call the model, whichever it is
 _LOOK_EVERY_S = 0.5
 _MOST_READ = 200
 
@@ -33,8 +32,7 @@ class DigestRelay:
     def __init__(self, store: Store, broker: Broker, settings: Settings) -> None:
         self._store = store
         self._broker = broker
-        self._model = settings.model_name
-        self._stale_after = timedelta(seconds=settings.worker.stale_after_s)
+        self._models = NamedModels(store, settings)
 
     async def run(self) -> None:
         """Look until cancelled. A store that is away is tried again the next time."""
@@ -64,41 +62,31 @@ class DigestRelay:
                 await self._begin(ask)
 
     async def _begin(self, ask: Ask) -> None:
-        base, _, adapter = ask.model.partition(":")
-        name = lane(CHAT_JOBS, self._model if base == _HOUSE else base)
-        version = await self._version(adapter) if adapter else None
-        workers = await self._store.workers.alive(self._stale_after, name)
-        if not any(version is None or version in worker.adapters for worker in workers):
+        model = await self._models.served(ask.model)
+        if model is None:
             await self._store.digests.answered(ask, Outcome.UNSERVED)
-        elif await self._store.generations.add(await self._question(ask, name, version)):
+        elif await self._store.generations.add(await self._question(ask, model)):
             try:
-                await self._broker.publish_permit(name, GenerateReply(generation_id=ask.generation_id))
+                await self._broker.publish_permit(model.lane, GenerateReply(generation_id=ask.generation_id))
             except (BrokerUnavailable, QueueFull) as error:  # recovery sends it later
                 log.info("permit_not_sent", extra=fields(reason=type(error).__name__))
 
-    async def _version(self, adapter: str) -> str:
-        """The one in use; empty: there is none."""
-        try:
-            return (await self._store.adapters.alias(adapter)).active or ""
-        except AdapterNameInvalid:
-            return ""
-
-    async def _question(self, ask: Ask, name: str, version: str | None) -> Generation:
+    async def _question(self, ask: Ask, model: ServedModel) -> Generation:
         return Generation(
             id=ask.generation_id,
             conversation_id=ask.generation_id,
             user_id=ask.user_id,
             parent_id=None,
             question="",
-            lane=name,
+            lane=model.lane,
             state=GenerationState.QUEUED,
             seed=0,
-            tag=await self._store.fairness.virtual_time(name),
+            tag=await self._store.fairness.virtual_time(model.lane),
             created_at=datetime.now(UTC),
             job_class=JobClass.BULK,
             origin=Origin.DIGEST,
             prompt=(Message(Role.USER, ask.text),),
             cost=float(len(ask.text) + MOST_TOKENS),
             sampling=SamplingParams(temperature=0.0, max_new_tokens=MOST_TOKENS, json_schema=ask.schema),
-            adapter=version,
+            adapter=model.adapter,
         )
