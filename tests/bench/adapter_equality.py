@@ -80,10 +80,10 @@ async def compare(directory: Path, model: Path, *, prompts: int, tokens: int, se
 
 
 class _Offline:
-    """PEFT's own model."""
+    """PEFT's own model, its adapter in the model's dtype as it is served; by itself PEFT would keep it in float32."""
 
     def __init__(self, model: Path, numerics: str, adapter: Path) -> None:
-        self._model: Any = PeftModel.from_pretrained(_base(model, numerics), adapter)
+        self._model: Any = PeftModel.from_pretrained(_base(model, numerics), adapter, autocast_adapter_dtype=False)
         self._model.train(False)
 
     @torch.inference_mode()

@@ -30,7 +30,7 @@ from tests.service import ROOT
 OUTPUT = ROOT / "build" / "bench" / "adapters.json"
 PARTS = ("hostile", "equality", "reloads")
 FIGURES = {
-    "reloads": ("reloads", "dropped", "wrong_version", "pause_ms_p99", "throughput_ratio"),
+    "reloads": ("reloads", "dropped", "wrong_version", "pause_ms_p99", "throughput_ratio", "throughput_ratio_interval"),
     "hostile": ("hostile_total", "hostile_refused", "opened_by_pickle"),
     "equality": ("served_equals_offline",),
 }
@@ -78,7 +78,7 @@ async def _measure(part: str, directory: Path, options: argparse.Namespace) -> d
             return await adapter_equality.compare(directory, model, prompts=prompts, tokens=tokens, seed=options.seed)
         case _:
             quick = {"reloads": 3, "streams": 4, "words": 2, "steps": 40, "apart_s": 2.0}
-            full = {"reloads": 20, "streams": 32, "words": 4, "steps": 120, "apart_s": 5.0}
+            full = {"reloads": 60, "streams": 32, "words": 4, "steps": 120, "apart_s": 5.0}
             model = reference_model(directory / "model")
             chosen: dict[str, Any] = quick if options.quick else full
             return await adapter_reloads.measure(directory, model, seed=options.seed, **chosen)
