@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from shared.documents import Source
 from shared.evidence import Evidence
 
 
@@ -63,10 +64,11 @@ class Origin(StrEnum):
     JOB = "job"  # POST /v1/jobs
     COMPARISON = "comparison"  # one of two answers that a person compares
     DIGEST = "digest"  # what a digest of an article asks
+    DOCUMENT = "document"  # what a person asks their documents
 
     @property
     def is_api(self) -> bool:
-        return self not in (Origin.PAGE, Origin.COMPARISON, Origin.DIGEST)
+        return self not in (Origin.PAGE, Origin.COMPARISON, Origin.DIGEST, Origin.DOCUMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,7 @@ class Generation:
     origin: Origin = Origin.PAGE
     prompt: tuple[Message, ...] | str | None = None  # all of it: messages, or raw text; None: the branch and question
     pictures: tuple[PictureRef, ...] = ()  # beside the question, or in the messages of `prompt`
+    sources: tuple[Source, ...] = ()  # passages of documents in `prompt`, in their order there
     cost: float = 0.0  # tokens this turn was expected to take when it was asked
     forecast_s: float | None = None  # how long it was expected to wait when it was asked
     sampling: SamplingParams = field(default_factory=SamplingParams)

@@ -80,6 +80,19 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A passage that an answer rests on: `text[start:end]` of a page. `quote`: which part of the page's text answers by
+    itself, word for word; None where better passages leave nothing to it."""
+
+    document_id: str
+    name: str  # of the document
+    page: int
+    start: int
+    end: int
+    quote: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """As its owner sees it."""
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
+from shared.chat import Origin
 from shared.errors import ServiceError
 from shared.settings import RetentionSettings
 from shared.store import Store
@@ -30,7 +31,7 @@ async def run(store: Store, retention: RetentionSettings) -> None:
             await finish_deletions(store)
             await forget_old(store, retention)
             await store.pictures.collect(_MOST_A_ROUND)
-            await store.documents.finish_removals(_MOST_A_ROUND)
+            await store.personal.finish_document_removals(_MOST_A_ROUND)
         except ServiceError as error:
             log.info("forgetting_waits", extra=fields(reason=str(error)))
         await asyncio.sleep(_INTERVAL_S)
@@ -51,10 +52,11 @@ async def finish_deletions(store: Store, last_writes_within: timedelta = _LAST_W
 async def forget_old(store: Store, retention: RetentionSettings) -> None:
     """At most a thousand of each; the rest in the next round. Raises StoreUnavailable."""
     now = datetime.now(UTC)
-    await store.personal.remove_digest_answers(now - _DIGESTS_ARE_MADE_WITHIN, _MOST_A_ROUND)
+    await store.personal.remove_answers(Origin.DIGEST, now - _DIGESTS_ARE_MADE_WITHIN, _MOST_A_ROUND)
     if days := retention.conversation_days:
         removed = await store.personal.remove_conversations(now - timedelta(days=days), _MOST_A_ROUND)
         removed += await store.personal.remove_comparisons(now - timedelta(days=days), _MOST_A_ROUND)
+        removed += await store.personal.remove_answers(Origin.DOCUMENT, now - timedelta(days=days), _MOST_A_ROUND)
         if removed:
             log.info("conversations_forgotten", extra=fields(count=removed))
     if days := retention.api_days:

@@ -19,6 +19,7 @@ from shared.errors import ConfigError
 from shared.topology import model_slug
 
 PREFIX = "NUNMAL_"
+_NAMED_MODEL = r"^([A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?)?$"
 REFERENCE_MODEL = "reference"  # the name of the model that ships with the code
 _REFERENCE_MODEL_DIR = Path(__file__).resolve().parent.parent / "workers" / "reference" / "model"
 
@@ -96,6 +97,11 @@ class WebSettings(_Section):
     )
     documents_per_collection: int = Field(default=50, ge=1, le=1000, description="Documents in one collection.")
     collection_space_mib: int = Field(default=100, ge=1, description="MiB of documents in one collection.")
+    document_model: str = Field(
+        default="",
+        pattern=_NAMED_MODEL,
+        description="Model that writes answers from documents: nunmal, or nunmal:<adapter>; extracts alone if empty.",
+    )
     digest_max_kib: int = Field(
         default=1024, ge=1, le=4096, description="Largest article a person may have digested, in KiB."
     )
@@ -189,7 +195,7 @@ class IngestSettings(_Section):
     )
     digest_model: str = Field(
         default="",
-        pattern=r"^([A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?)?$",
+        pattern=_NAMED_MODEL,
         description="Model that writes in digests: nunmal, or nunmal:<adapter in use>; extracts alone if empty.",
     )
     digest_model_timeout_s: float = Field(

@@ -79,13 +79,16 @@ from web.digests.routes import MOST_AT_ONCE as MOST_ARTICLES_AT_ONCE
 from web.digests.routes import PATH as DIGESTS
 from web.digests.routes import digests_blueprint
 from web.digests.service import DigestService
+from web.documents.answer_routes import document_answers_blueprint
 from web.documents.answering import Answering
 from web.documents.collecting import Collecting
 from web.documents.collection_routes import collections_blueprint
 from web.documents.routes import documents_blueprint
 from web.documents.service import DocumentService
 from web.documents.shelf import MOST_AT_ONCE as MOST_DOCUMENTS_AT_ONCE
-from web.documents.shelf import PATH as DOCUMENTS
+from web.documents.shelf import Shelf
+from web.documents.views import PATH as DOCUMENTS
+from web.documents.writing import Writing
 from web.errors import register_errors
 from web.first_text import first_text_blueprint
 from web.http_metrics import count_requests
@@ -93,6 +96,7 @@ from web.keys import keys_blueprint
 from web.lane_watch import LaneWatch
 from web.language import language_blueprint
 from web.mail import Outbox, mail_server
+from web.named_model import NamedModels
 from web.notices import Notices, notices_blueprint
 from web.operators.access import Access
 from web.operators.console import Console
@@ -229,8 +233,16 @@ def create_app(
     app.register_blueprint(search_blueprint(search, visitors))
     documents = DocumentService(store, broker, settings.web)
     collecting, answering = Collecting(store, settings.web), Answering(store, analyser)
-    app.register_blueprint(documents_blueprint(documents, collecting, answering, visitors, large_bodies))
-    app.register_blueprint(collections_blueprint(documents, collecting, answering, visitors))
+    models = NamedModels(store, settings)
+    writing = Writing(store, analyser, api_service, admission, cancellation, models, settings.web.document_model)
+    shelf = Shelf(documents, collecting, writing, visitors)
+    app.register_blueprint(documents_blueprint(documents, collecting, answering, shelf, visitors, large_bodies))
+    app.register_blueprint(collections_blueprint(collecting, answering, shelf, visitors))
+    app.register_blueprint(
+        document_answers_blueprint(
+            *(writing, answering, collecting, shelf, transcripts, hub, visitors, times, open_streams)
+        )
+    )
     app.register_blueprint(
         api_documents_blueprint(documents, collecting, answering, Callers(store), envelopes, large_bodies)
     )

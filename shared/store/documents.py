@@ -172,6 +172,12 @@ class Documents(Claims[Document]):
         return True
 
     @translated
+    async def removed(self, limit: int) -> dict[str, str]:
+        """Whose marks are still there: their owners by their ids."""
+        cursor = self._documents.find({"state": str(DocumentState.REMOVED)}, {"user_id": 1}).limit(limit)
+        return {row["_id"]: row["user_id"] async for row in cursor}
+
+    @translated
     async def finish_removals(self, limit: int, after_s: float = _LATE_WRITES_S) -> int:
         """Again, what was removed, and at last its mark; how many marks. Run it now and then, as often as you like."""
         query = {"state": str(DocumentState.REMOVED)}

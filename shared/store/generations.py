@@ -20,6 +20,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from shared.chat import Generation, GenerationState, JobClass, Origin, PictureRef, SamplingParams, TokenLogprob
+from shared.documents import Source
 from shared.errors import NunmalError, PromptTooLong, TooManyAttempts
 from shared.evidence import Evidence
 from shared.store.connection import Collection, Document, translated
@@ -77,6 +78,7 @@ class Generations:
         document["origin"] = str(generation.origin)
         document["prompt"] = prompt_in_store(generation.prompt, generation.pictures)
         document["pictures"] = list(document["pictures"])
+        document["sources"] = list(document["sources"])
         document["pins"] = list(generation.pins)
         document["picture_ids"] = [picture.id for picture in generation.pictures]  # by which pictures are looked for
         for name in _TIMES:
@@ -187,9 +189,9 @@ class Generations:
         return moment(found[0]["created_at"]) if found else None
 
     @translated
-    async def latest_jobs(self, user_id: str, limit: int) -> list[Generation]:
-        """What this user submitted as jobs, the last first, without prompts."""
-        query = {"user_id": user_id, "origin": str(Origin.JOB)}
+    async def latest(self, user_id: str, origin: Origin, limit: int) -> list[Generation]:
+        """What this user asked through one door, the last first, without prompts."""
+        query = {"user_id": user_id, "origin": str(origin)}
         cursor = self._generations.find(query, {"prompt": 0}).sort("_id", -1).limit(limit)
         return [_generation(document) async for document in cursor]
 
@@ -423,6 +425,7 @@ def _generation(document: Document) -> Generation:
     values["sampling"] = SamplingParams(**{**document["sampling"], "stop": tuple(document["sampling"].get("stop", ()))})
     values["origin"] = Origin(document.get("origin", Origin.PAGE))
     values["pictures"] = tuple(PictureRef(**picture) for picture in document.get("pictures", ()))
+    values["sources"] = tuple(_source(source) for source in document.get("sources", ()))
     values["prompt"] = prompt_from_store(document.get("prompt"), values["pictures"])
     if document.get("evidence") is not None:
         values["evidence"] = Evidence.model_validate(document["evidence"])
@@ -434,3 +437,8 @@ def _generation(document: Document) -> Generation:
     for name in _TIMES:
         values[name] = moment(document[name]) if document[name] is not None else None
     return Generation(**values)
+
+
+def _source(document: Document) -> Source:
+    quote = document["quote"]
+    return Source(**{**document, "quote": None if quote is None else (quote[0], quote[1])})

@@ -105,6 +105,10 @@ class PersonalData:
         """What came through /v1, which belongs to no conversation."""
         return await self._ids("generations", {"user_id": user_id, "origin": {"$in": _API}})
 
+    async def document_answer_ids(self, user_id: str) -> list[str]:
+        """What was written about documents, which belongs to no conversation either."""
+        return await self._ids("generations", {"user_id": user_id, "origin": str(Origin.DOCUMENT)})
+
     async def unfinished_ids(self, user_id: str) -> list[str]:
         """Answers that are held, wait or run."""
         return await self._ids("generations", {"user_id": user_id, "state": {"$in": _UNFINISHED}})
@@ -160,12 +164,41 @@ class PersonalData:
             await self.remove_turns({"_id": {"$in": found[begin : begin + _BATCH]}})
         return len(found)
 
-    async def remove_digest_answers(self, before: datetime, limit: int) -> int:
-        """What was asked earlier for digests, which have taken what they wanted; how many, at most `limit`."""
-        old: Document = {"created_at": {"$lt": before.timestamp()}, "origin": str(Origin.DIGEST)}
+    async def remove_answers(self, origin: Origin, before: datetime, limit: int) -> int:
+        """What was asked earlier through this door, which leads to no conversation; how many, at most `limit`."""
+        old: Document = {"created_at": {"$lt": before.timestamp()}, "origin": str(origin)}
         found = await self._ids("generations", old, limit)
-        await self._remove_many(self._generations, {"_id": {"$in": found}})
+        for begin in range(0, len(found), _BATCH):
+            await self.remove_turns({"_id": {"$in": found[begin : begin + _BATCH]}})
         return len(found)
+
+    async def remove_document(self, document_id: str, user_id: str) -> bool:
+        """It, what was made of it, and the answers that a model wrote from it; False: there is no such document. What
+        is asked of it at this moment goes with `finish_document_removals`."""
+        if not await self._documents.remove(document_id, user_id):
+            return False
+        await self._remove_answers_from({document_id}, user_id)
+        return True
+
+    async def finish_document_removals(self, limit: int) -> None:
+        """What somebody wrote about a document while it was removed, and at last its mark."""
+        for document_id, user_id in (await self._documents.removed(limit)).items():
+            await self._remove_answers_from({document_id}, user_id)
+        await self._documents.finish_removals(limit)
+
+    async def _remove_answers_from(self, document_ids: set[str], user_id: str) -> None:
+        found = await self._resting_on(document_ids, user_id)
+        for begin in range(0, len(found), _BATCH):
+            await self.remove_turns({"_id": {"$in": found[begin : begin + _BATCH]}})
+
+    @translated
+    async def _resting_on(self, document_ids: set[str], user_id: str) -> list[str]:
+        cursor = self._generations.find({"user_id": user_id, "origin": str(Origin.DOCUMENT)}, {"sources": 1})
+        return [
+            turn["_id"]
+            async for turn in cursor
+            if not document_ids.isdisjoint(source["document_id"] for source in turn.get("sources", ()))
+        ]
 
     async def remove_comparisons(self, before: datetime, limit: int) -> int:
         """Those that were asked earlier, with their answers; how many, at most `limit`."""

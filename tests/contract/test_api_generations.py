@@ -47,7 +47,7 @@ async def test_jobs_are_the_users_own_the_last_first(store: Store) -> None:
     for asked in (*jobs, *others):
         await store.generations.add(asked)
 
-    assert [job.id for job in await store.generations.latest_jobs("one", 2)] == ids[:0:-1]
+    assert [job.id for job in await store.generations.latest("one", Origin.JOB, 2)] == ids[:0:-1]
 
 
 @pytest.mark.parametrize(("error", "is_kept"), [(PromptTooLong(tokens=9, limit=3), False), (GenerationCrashed(), True)])

@@ -185,7 +185,7 @@ async def test_digests_take_nothing_of_what_their_owner_may_ask_and_leave_nothin
     assert asked is not None and asked.state is GenerationState.STOPPED, "young ones stay: a worker may look at them"
     row = await store._database["digests"].find_one({"_id": job.id})
     assert row is not None and (row["ask"], row["ask_answer"]) == ("", None)
-    assert await store.personal.remove_digest_answers(datetime.now(UTC) + timedelta(seconds=1), 10) == 1
+    assert await store.personal.remove_answers(Origin.DIGEST, datetime.now(UTC) + timedelta(seconds=1), 10) == 1
     assert await store.generations.get(waiting.generation_id) is None
 
 

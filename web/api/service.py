@@ -108,7 +108,7 @@ class ApiService:
         return turn
 
     async def latest_jobs(self, user_id: str, limit: int) -> list[Generation]:
-        return await self._store.generations.latest_jobs(user_id, limit)
+        return await self._store.generations.latest(user_id, Origin.JOB, limit)
 
     async def ended(self, generation_id: str) -> Generation:
         """The whole document of an answer that is over. Waits for a store that is away.

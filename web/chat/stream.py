@@ -28,6 +28,7 @@ from web.words import Words
 log = logging.getLogger(__name__)
 
 DrawEvidence = Callable[[Generation, Evidence], Awaitable[str]]
+Dress = Callable[[str], Awaitable[str]]
 
 _POSITION = re.compile(r"(\d{1,9})\.(\d{1,9})", re.ASCII)
 _RETRY_MS = 1000
@@ -62,8 +63,10 @@ async def answer_events(
     words: Words,
     times: StreamTimes,
     draw: DrawEvidence | None = None,
+    dress: Dress | None = None,
 ) -> AsyncGenerator[str, None]:
-    """Events from `position` on, until the answer is over or it is time to reconnect. `draw`: evidence as HTML."""
+    """Events from `position` on, until the answer is over or it is time to reconnect. `draw`: evidence as HTML;
+    `dress`: text of the answer, whole blocks of it, as HTML of another kind than all answers have."""
     now = asyncio.get_running_loop().time
     ends_at = now() + times.life_s
     shown: tuple[str, str] | None = None
@@ -77,18 +80,18 @@ async def answer_events(
                     version = answer.version
                     note = await _heal(hub, answer, words)
                     if answer.is_over:
-                        if shown and (event := await _text(answer, cursor)):
+                        if shown and (event := await _text(answer, cursor, dress)):
                             yield event
                         if answer.generation is not None and (event := await _evidence(answer.generation, draw)):
                             yield event
-                        yield await _done(answer, note)
+                        yield await _done(answer, note, dress)
                         return
                     state = str(answer.shown_state)
                     if (state, note) != shown:
                         shown = state, note
                         yield _event("state", {"state": state, "note": note})
                         sent_at = now()
-                    if event := await _text(answer, cursor):
+                    if event := await _text(answer, cursor, dress):
                         yield event
                         sent_at = now()
                     if hub.is_closing or now() >= ends_at:
@@ -111,15 +114,22 @@ async def _heal(hub: Hub, answer: LiveAnswer, words: Words) -> str:
     return words("note.store_away") if answer.is_store_away else note_of_live(answer, words)
 
 
-async def _text(answer: LiveAnswer, cursor: Cursor) -> str | None:
+async def _text(answer: LiveAnswer, cursor: Cursor, dress: Dress | None) -> str | None:
     await answer.settle()
     news = answer.news(cursor)
     if news is None:
         return None
     offset, text, blocks = news
-    finished = [{"start": block.start, "end": block.end, "html": block.html} for block in blocks]
-    data = {"offset": offset, "text": text, "blocks": finished}
-    return _event("text", data, f"{answer.attempt}.{cursor.position}")
+    event_id, whole = f"{answer.attempt}.{cursor.position}", answer.text  # as they are now: dressing takes a while
+    finished = [
+        {
+            "start": block.start,
+            "end": block.end,
+            "html": await dress(whole[block.start : block.end]) if dress else block.html,
+        }
+        for block in blocks
+    ]
+    return _event("text", {"offset": offset, "text": text, "blocks": finished}, event_id)
 
 
 async def _evidence(turn: Generation, draw: DrawEvidence | None) -> str | None:
@@ -133,8 +143,9 @@ async def _evidence(turn: Generation, draw: DrawEvidence | None) -> str | None:
         return None  # it is there when the page is loaded again
 
 
-async def _done(answer: LiveAnswer, note: str) -> str:
-    data: dict[str, object] = {"state": str(answer.shown_state), "html": await answer.final_html(), "note": note}
+async def _done(answer: LiveAnswer, note: str, dress: Dress | None) -> str:
+    html = await dress(answer.text) if dress else await answer.final_html()
+    data: dict[str, object] = {"state": str(answer.shown_state), "html": html, "note": note}
     if answer.generation is not None and can_go_on(answer.generation):
         data["can_go_on"] = True
     return _event("done", data, f"{answer.attempt}.{len(answer.text)}")

@@ -1,6 +1,7 @@
 """Questions about one's documents: the sentences that answer best, word for word, each with its page. No HTTP here.
 
-No model writes anything. What is found rests on shared/text/retrieval.py; indexes of the last askers stay in memory.
+No model writes anything here (writing.py). What is found rests on shared/text/retrieval.py; indexes of the last askers
+stay in memory.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from shared.document_errors import DocumentQuestionInvalid
-from shared.documents import MOST_QUESTION_CHARACTERS, Document, DocumentState, Passage
+from shared.documents import MOST_QUESTION_CHARACTERS, Document, DocumentState, Passage, Source
 from shared.errors import NotFound
 from shared.store import Store
 from shared.text.analyser import Analyser
@@ -47,12 +48,22 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundPassage:
+    """A passage that says something about the question, with its text."""
+
+    source: Source
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """Without citations: nothing in the documents answers (`documents`: how many were looked at)."""
+    """Without citations: nothing in the documents answers (`documents`: how many were looked at). `passages`: what was
+    found, the best first; a model may write from them."""
 
     question: str
     citations: tuple[Citation, ...]
     documents: int
+    passages: tuple[FoundPassage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,24 @@ class _Shelf:
 
     def text(self, passage: Passage) -> str:
         return self.texts[passage.document_id, passage.page]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Quoted:
+    """A passage, the sentences it consists of, and the `run` of them that answers best."""
+
+    passage: Passage
+    page_text: str
+    spans: Sequence[Span]
+    run: range
+    worth: float
+    is_cited: bool = False
+
+    @property
+    def quote(self) -> tuple[int, int]:
+        """In the page's text."""
+        start, end = self.spans[self.run.start].start, self.spans[self.run.stop - 1].end
+        return start, start + len(self.page_text[start:end].rstrip())
 
 
 class Answering:
@@ -97,7 +126,13 @@ class Answering:
         if not answers(hits):
             return Answer(text, (), len(ready))
         names = {document.id: document.name for document in ready}
-        return Answer(text, await self._citations(shelf, hits, question, names), len(ready))
+        quoted = await self._quoted(shelf, hits, question)
+        return Answer(
+            text,
+            tuple(_citation(each, names) for each in quoted if each.is_cited),
+            len(ready),
+            tuple(_passage(each, names) for each in quoted),
+        )
 
     def forget(self, user_id: str) -> None:
         """What is in memory of this person's documents: one of them was removed, or there is a newer index."""
@@ -109,12 +144,10 @@ class Answering:
         for key in [key for key in self._shelves if key[0] == user_id and not key[1] <= known]:
             del self._shelves[key]
 
-    async def _citations(
-        self, shelf: _Shelf, hits: Sequence[Hit], question: Question, names: dict[str, str]
-    ) -> tuple[Citation, ...]:
-        """The best sentences of each passage, in the order of the passages, of those that tell something beside the
-        best of all."""
-        found: list[tuple[float, Citation]] = []
+    async def _quoted(self, shelf: _Shelf, hits: Sequence[Hit], question: Question) -> list[_Quoted]:
+        """The best sentences of each passage, in the order of the passages. Those are cited that tell something beside
+        the best of all."""
+        found: list[_Quoted] = []
         for hit in hits:
             passage = shelf.passages[hit.place]
             whole = shelf.text(passage)
@@ -122,10 +155,11 @@ class Answering:
             spans = [Span(passage.start + start, passage.start + end) for start, end in spans]
             stems = await self._analyser.stems([whole[start:end] for start, end in spans])
             said = [frozenset(stem.text for stem in sentence) for sentence in stems]
-            worth, quoted = best_run(said, lambda run: shelf.index.coverage(question.stems, run))
-            found.append((worth * hit.score, _citation(passage, names, whole, spans, quoted)))
-        least = _WORTH_SHOWING * max(worth for worth, _ in found)
-        return tuple(citation for worth, citation in found if worth >= least)[:MOST_CITATIONS]
+            worth, run = best_run(said, lambda run: shelf.index.coverage(question.stems, run))
+            found.append(_Quoted(passage, whole, spans, run, worth * hit.score))
+        least = _WORTH_SHOWING * max(each.worth for each in found)
+        best = [each for each in found if each.worth >= least][:MOST_CITATIONS]
+        return [replace(each, is_cited=each in best) for each in found]
 
     async def _shelf(self, user_id: str, documents: Sequence[Document]) -> _Shelf:
         """Documents do not change once they are ready, so their ids and indexes say what is in it."""
@@ -173,17 +207,30 @@ def _shelved(passages: Sequence[Passage], texts: dict[tuple[str, int], str]) -> 
     return _Shelf(passages, texts, PassageIndex(cut, [each.stems for each in passages], vectors))
 
 
-def _citation(passage: Passage, names: dict[str, str], text: str, spans: Sequence[Span], quoted: range) -> Citation:
-    start, end = spans[quoted.start].start, spans[quoted.stop - 1].end
-    quote = text[start:end].rstrip()
-    before, after = spans[max(0, quoted.start - 1) : quoted.start], spans[quoted.stop : quoted.stop + 1]
+def _citation(quoted: _Quoted, names: dict[str, str]) -> Citation:
+    passage, text, spans, run = quoted.passage, quoted.page_text, quoted.spans, quoted.run
+    start, end = quoted.quote
+    before, after = spans[max(0, run.start - 1) : run.start], spans[run.stop : run.stop + 1]
     return Citation(
         passage.document_id,
         names[passage.document_id],
         passage.page,
         start,
-        start + len(quote),
+        end,
         "".join(text[span.start : span.end] for span in before).strip(),
-        quote,
+        text[start:end],
         "".join(text[span.start : span.end] for span in after).strip(),
     )
+
+
+def _passage(quoted: _Quoted, names: dict[str, str]) -> FoundPassage:
+    passage = quoted.passage
+    source = Source(
+        passage.document_id,
+        names[passage.document_id],
+        passage.page,
+        passage.start,
+        passage.end,
+        quoted.quote if quoted.is_cited else None,
+    )
+    return FoundPassage(source, quoted.page_text[passage.start : passage.end])

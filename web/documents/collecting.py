@@ -69,7 +69,7 @@ class Collecting:
         collection = await self.get(user_id, collection_id)
         if with_documents:
             for document in collection.documents:
-                await self._store.documents.remove(document.id, user_id)
+                await self._store.personal.remove_document(document.id, user_id)
         await self._store.documents.scatter(user_id, collection_id)
         await self._store.document_collections.remove(collection_id, user_id)
         await self._store.documents.scatter(user_id, collection_id)  # what somebody put in meanwhile

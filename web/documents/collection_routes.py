@@ -12,18 +12,15 @@ from shared.documents import MOST_COLLECTION_NAME_CHARACTERS
 from shared.errors import InputError, NotFound
 from web.documents.answering import Answering
 from web.documents.collecting import Collecting
-from web.documents.service import DocumentService
-from web.documents.shelf import PATH, Shelf, address
+from web.documents.shelf import Shelf, address
+from web.documents.views import PATH
 from web.visitor import Visitors
 
 _WITH_DOCUMENTS = "with"
 
 
-def collections_blueprint(
-    documents: DocumentService, collecting: Collecting, answering: Answering, visitors: Visitors
-) -> Blueprint:
+def collections_blueprint(collecting: Collecting, answering: Answering, shelf: Shelf, visitors: Visitors) -> Blueprint:
     blueprint = Blueprint("collections", __name__, url_prefix=PATH)
-    shelf = Shelf(documents, collecting, visitors)
 
     @blueprint.post("/collections")
     async def create() -> ResponseReturnValue:

@@ -19,8 +19,8 @@ from web.documents.answering import Answering
 from web.documents.bundles import bundled
 from web.documents.collecting import Collecting
 from web.documents.service import DocumentService
-from web.documents.shelf import MOST_AT_ONCE, MOST_FILES_AT_ONCE, PATH, Shelf, address
-from web.documents.views import boxes_of
+from web.documents.shelf import MOST_AT_ONCE, MOST_FILES_AT_ONCE, Shelf, address
+from web.documents.views import PATH, boxes_of
 from web.forms import query_value
 from web.visitor import Visitors
 
@@ -31,12 +31,11 @@ def documents_blueprint(
     documents: DocumentService,
     collecting: Collecting,
     answering: Answering,
+    shelf: Shelf,
     visitors: Visitors,
     large_bodies: LargeBodies,
 ) -> Blueprint:
     blueprint = Blueprint("documents", __name__, url_prefix=PATH)
-
-    shelf = Shelf(documents, collecting, visitors)
 
     @blueprint.get("")
     async def ask() -> ResponseReturnValue:

@@ -81,8 +81,8 @@ class DocumentService:
         return data
 
     async def remove(self, user_id: str, document_id: str) -> None:
-        """It, and everything that was made of it; a worker that reads it stops."""
-        if not is_id(document_id) or not await self._store.documents.remove(document_id, user_id):
+        """It, everything that was made of it, and what was written about it; a worker that reads it stops."""
+        if not is_id(document_id) or not await self._store.personal.remove_document(document_id, user_id):
             raise NotFound
 
     async def _require_space(self, user_id: str, size_bytes: int) -> None:

@@ -9,18 +9,21 @@ from shared.errors import NotFound, NunmalError
 from web.documents.answering import Answer
 from web.documents.collecting import Collecting, FilledCollection
 from web.documents.service import DocumentService
-from web.documents.views import document_views
+from web.documents.views import PATH, document_views
+from web.documents.writing import Writing
 from web.errors import page_after
 from web.visitor import Visitors
 
-PATH = "/documents"
 MOST_AT_ONCE = 4  # documents of one form
 MOST_FILES_AT_ONCE = 24  # with the pictures that Markdown files name
 
 
 class Shelf:
-    def __init__(self, documents: DocumentService, collecting: Collecting, visitors: Visitors) -> None:
+    def __init__(
+        self, documents: DocumentService, collecting: Collecting, writing: Writing, visitors: Visitors
+    ) -> None:
         self._documents = documents
+        self._writing = writing
         self._collecting = collecting
         self._visitors = visitors
 
@@ -43,6 +46,8 @@ class Shelf:
             answer=answer,
             asked=asked,
             typed=typed,
+            can_write=self._writing.is_on,
+            written=await self._writing.latest(self._visitors.require_user().id),
             most_mib=self._documents.most_mib,
             most_at_once=MOST_AT_ONCE,
             most_question_characters=MOST_QUESTION_CHARACTERS,

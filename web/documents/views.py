@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from shared.documents import Document, DocumentKind, DocumentState, Page, marked, seconds_left
 from web.words import Words
 
+PATH = "/documents"
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentView:

@@ -202,7 +202,7 @@ async def test_an_unknown_error_tells_nothing(program: Program, store: Store, mo
     async def broken(*args: object) -> None:
         raise RuntimeError("the secret is 1234")
 
-    monkeypatch.setattr(store.generations, "latest_jobs", broken)
+    monkeypatch.setattr(store.generations, "latest", broken)
     response = await program.get("/v1/jobs")
     error = await _error(response)
 

@@ -1,0 +1,115 @@
+"""Answers that a model writes from what was found in documents, asked in the lane of people's questions like any other.
+
+What it was shown is kept with the answer, so that the page is the same whenever it is opened; it goes with the document.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+from shared.chat import Generation, Origin, SamplingParams
+from shared.documents import Source
+from shared.errors import NotFound
+from shared.ids import is_id
+from shared.store import Store
+from shared.text.analyser import Analyser
+from web.api.drafts import draft_of
+from web.api.service import ApiService
+from web.cancellation import Cancellation
+from web.chat.admission import Admission
+from web.documents.answering import Answer
+from web.documents.citing import Citing
+from web.documents.prompting import prompt_of, that_fit
+from web.named_model import NamedModels
+
+MOST_TOKENS = 600  # of an answer
+_MOST_LISTED = 20
+_UNKNOWN_CONTEXT = 4096  # tokens, where no worker tells
+_ROOM_BESIDE = 250  # tokens: what is asked of the model, and the question
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """`texts`: of the turn's sources, in their order."""
+
+    turn: Generation
+    texts: tuple[str, ...]
+
+
+class Writing:
+    """`model`: what settings name; empty: none writes."""
+
+    def __init__(
+        self,
+        store: Store,
+        analyser: Analyser,
+        service: ApiService,
+        admission: Admission,
+        cancellation: Cancellation,
+        models: NamedModels,
+        model: str,
+    ) -> None:
+        self._store = store
+        self._analyser = analyser
+        self._service = service
+        self._admission = admission
+        self._cancellation = cancellation
+        self._models = models
+        self._model = model
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self._model)
+
+    async def begin(self, user_id: str, answer: Answer) -> Generation | None:
+        """None: nothing was found to write from, or nobody answers with that model now.
+
+        Raises LimitReached, QueueFull, StoreUnavailable: nothing was kept.
+        """
+        model = await self._models.served(self._model) if self._model and answer.passages else None
+        if model is None:
+            return None
+        context = await self._admission.longest_context(model.lane) or _UNKNOWN_CONTEXT
+        most_tokens = min(MOST_TOKENS, context // 3)
+        passages = that_fit(answer.passages, context - most_tokens - _ROOM_BESIDE)  # a Korean letter is a token at most
+        sampling = SamplingParams(temperature=0.0, max_new_tokens=most_tokens)
+        prompt = prompt_of(answer.question, passages)
+        draft = replace(
+            draft_of(prompt, sampling, user_id, model.lane, Origin.DOCUMENT),
+            question=answer.question,
+            seed=secrets.randbits(63),
+            adapter=model.adapter,
+            sources=tuple(each.source for each in passages),
+        )
+        (turn,) = await self._service.submit([draft])
+        return turn
+
+    async def get(self, user_id: str, answer_id: str) -> Written:
+        """Raises NotFound, for a foreign one too; those below likewise."""
+        turn = await self._store.generations.get(answer_id) if is_id(answer_id) else None
+        if turn is None or turn.user_id != user_id or turn.origin is not Origin.DOCUMENT:
+            raise NotFound
+        return Written(turn, tuple([await self._text(user_id, source) for source in turn.sources]))
+
+    async def latest(self, user_id: str) -> list[Generation]:
+        """The last asked first."""
+        return await self._store.generations.latest(user_id, Origin.DOCUMENT, _MOST_LISTED)
+
+    def citing(self, written: Written) -> Citing:
+        return Citing(self._analyser, written.turn.question, written.turn.sources, written.texts)
+
+    async def stop(self, user_id: str, answer_id: str) -> None:
+        """What is written so far stays."""
+        turn = (await self.get(user_id, answer_id)).turn
+        if not turn.state.is_final:
+            await self._cancellation.cancel(user_id, answer_id)
+
+    async def remove(self, user_id: str, answer_id: str) -> None:
+        await self.stop(user_id, answer_id)
+        await self._store.personal.remove_turns({"_id": answer_id, "user_id": user_id})
+
+    async def _text(self, user_id: str, source: Source) -> str:
+        """Empty: its document was removed at this moment."""
+        page = await self._store.documents.contents.page(source.document_id, user_id, source.page)
+        return page.text[source.start : source.end] if page else ""
