@@ -38,6 +38,7 @@ from web.api.models import Models
 from web.api.openapi import openapi_document
 from web.api.routes import api_blueprint
 from web.api.service import ApiService
+from web.api.writing_routes import Writings, writing_blueprint
 from web.assets import Assets, assets_blueprint
 from web.auth.accounts import MOST_EMAIL_CHARACTERS, MOST_NAME_CHARACTERS, Accounts
 from web.auth.address import ClientAddresses
@@ -243,9 +244,13 @@ def create_app(
             *(writing, answering, collecting, shelf, transcripts, hub, visitors, times, open_streams)
         )
     )
+    writings = Writings(writing, envelopes)
     app.register_blueprint(
-        api_documents_blueprint(documents, collecting, answering, Callers(store), envelopes, large_bodies)
+        api_documents_blueprint(
+            *(documents, collecting, answering, writing, writings, Callers(store), envelopes, large_bodies)
+        )
     )
+    app.register_blueprint(writing_blueprint(writing, writings, Callers(store), hub, envelopes, times, open_streams))
     app.register_blueprint(api_collections_blueprint(collecting, documents, answering, Callers(store)))
     digests = DigestService(store, broker, settings.web)
     app.register_blueprint(digests_blueprint(digests, visitors, large_bodies))

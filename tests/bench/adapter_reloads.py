@@ -201,7 +201,8 @@ async def _reload(house: Reloads, steps: _Steps, adapter: str, apart_s: float) -
 
 def _throughput_ratio(rounds: Sequence[dict[str, Any]]) -> float:
     before = sum(each["tokens_before"] for each in rounds) / sum(each["seconds_before"] for each in rounds)
-    return sum(each["tokens_during"] for each in rounds) / sum(each["seconds"] for each in rounds) / before
+    during = sum(each["tokens_during"] for each in rounds) / sum(each["seconds"] for each in rounds)
+    return float(during / before)
 
 
 def _interval(rounds: Sequence[dict[str, Any]], seed: int) -> tuple[float, float]:

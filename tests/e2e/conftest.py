@@ -17,6 +17,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 from shared.broker.memory import MemoryBroker
 from shared.chat import Generation
 from shared.ids import new_id
+from shared.settings import Settings
 from shared.store import Store
 from tests.scripted_worker import ScriptedWorker
 from tests.web_visitor import PASSWORD, web_settings
@@ -62,14 +63,16 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def running_site(store_url: str) -> AsyncIterator[Site]:
+async def running_site(store_url: str, settings: Settings | None = None) -> AsyncIterator[Site]:
     """On a database of its own, which is dropped at the end."""
     stop, ready = asyncio.Event(), asyncio.Event()
     async with Store(store_url, f"e2e_{new_id().replace('-', '')}") as store, MemoryBroker() as broker:
         with listening("127.0.0.1", 0) as sock:
             url = address_of("127.0.0.1", sock)
             serving = asyncio.create_task(
-                serve_web(web_settings(), broker, store, node_id=new_id(), sock=sock, stop=stop, ready=ready)
+                serve_web(
+                    settings or web_settings(), broker, store, node_id=new_id(), sock=sock, stop=stop, ready=ready
+                )
             )
             async with asyncio.timeout(10):
                 await ready.wait()

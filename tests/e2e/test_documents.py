@@ -17,7 +17,7 @@ _HTML = """<!doctype html><html lang="ko"><body>
 _WIDER_THAN_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
-async def _printed(browser: Browser) -> bytes:
+async def printed(browser: Browser) -> bytes:
     """As a browser makes it, with the fonts in it."""
     page = await browser.new_page()
     await page.set_content(_HTML)
@@ -31,7 +31,7 @@ async def test_a_pdf_is_read_asked_and_shown_on_its_page(
     person: Page, site: Site, browser: Browser, width: int
 ) -> None:
     await person.set_viewport_size(ViewportSize(width=width, height=760))
-    document = await _printed(browser)
+    document = await printed(browser)
     await person.goto(f"{site.url}/chat")
     await person.get_by_role("link", name="내 문서에 물어보기").click()
     file = FilePayload(name="달빛 도서관.pdf", mimeType="application/pdf", buffer=document)

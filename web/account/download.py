@@ -48,6 +48,7 @@ async def download(store: Store, user: User, token: str) -> AsyncIterator[str]:
             {"id": each.id, "name": each.name, "created_at": each.created_at}
             for each in await store.document_collections.of_user(user.id)
         ),
+        "document_answers": _document_answers(store, user),
         "digests": _digests(store, user),
         "shared_links": _rows(_share(share) for share in await store.shares.of_user(user.id)),
         "api_answers": _api_answers(store, user),
@@ -112,6 +113,13 @@ async def _turns(store: Store, conversation: Conversation) -> AsyncIterator[Asyn
                 "pictures": _ids(turn.pictures),
             }
             yield _whole(asked | _answer(turn))
+
+
+async def _document_answers(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:
+    for answer_id in await store.personal.document_answer_ids(user.id):
+        if answer := await store.generations.get(answer_id):
+            sources = [asdict(source) for source in answer.sources]
+            yield _whole({"id": answer.id, "question": answer.question, "sources": sources} | _answer(answer))
 
 
 async def _api_answers(store: Store, user: User) -> AsyncIterator[AsyncIterator[str]]:

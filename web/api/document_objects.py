@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from web.api.objects import ApiObject, Error
+from web.api.objects import ApiObject, Error, JobStatus
 
 
 class Document(ApiObject):
@@ -70,6 +70,48 @@ class DocumentCitation(ApiObject):
     after: str
 
 
+class DocumentSource(ApiObject):
+    """A passage that a model was shown: the page's text from `start` to `end`, in code points."""
+
+    document: str
+    name: str
+    page: int
+    start: int
+    end: int
+
+
+class DocumentClaim(ApiObject):
+    """A sentence of a written answer."""
+
+    text: str
+    sources: list[int] = Field(
+        description="Numbers of sources, from 1, that have its numbers, names and most of its words; empty: none has."
+    )
+
+
+class DocumentWriting(ApiObject):
+    """An answer that a model writes from `sources`."""
+
+    id: str
+    object: Literal["document.writing"]
+    status: JobStatus
+    question: str
+    model: str
+    text: str = Field(description="What is written so far, without references; whole when it is over.")
+    claims: list[DocumentClaim] | None = Field(description="Once it is over. Null: they cannot be looked up now.")
+    sources: list[DocumentSource]
+    error: Error | None
+    created: int
+    status_url: str
+    stream_url: str
+
+
+class DocumentAnswerDeleted(ApiObject):
+    id: str
+    object: Literal["document.writing.deleted"]
+    deleted: bool
+
+
 class DocumentAnswer(ApiObject):
     """Sentences of the documents, word for word; none: the documents say nothing about it."""
 
@@ -77,3 +119,6 @@ class DocumentAnswer(ApiObject):
     question: str
     documents: int = Field(description="How many were looked at.")
     citations: list[DocumentCitation]
+    written: DocumentWriting | None = Field(
+        description="Null: it was not asked for, nothing was found, or no model writes here now."
+    )

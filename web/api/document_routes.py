@@ -18,11 +18,13 @@ from web.api.envelope import Envelopes
 from web.api.objects import ApiObject, Error
 from web.api.problems import CollectionUnknown, ContentTypeUnknown, DocumentUnknown, ParameterInvalid, ParameterMissing
 from web.api.requests import AskRequest
+from web.api.writing_routes import Writings
 from web.bodies import LargeBodies
 from web.documents.answering import Answering
 from web.documents.bundles import bundled
 from web.documents.collecting import Collecting
 from web.documents.service import DocumentService
+from web.documents.writing import Writing
 from web.forms import read_form
 
 PATH = "/v1/documents"
@@ -37,6 +39,8 @@ def api_documents_blueprint(
     documents: DocumentService,
     collecting: Collecting,
     answering: Answering,
+    writing: Writing,
+    writings: Writings,
     callers: Callers,
     envelopes: Envelopes,
     large_bodies: LargeBodies,
@@ -106,9 +110,15 @@ def api_documents_blueprint(
             objects.DocumentCitation(document=fields.pop("document_id"), **fields)
             for fields in map(asdict, answer.citations)
         ]
+        turn = await writing.begin(key.user_id, answer) if body.write else None
+        written = await writings.told(await writing.get(key.user_id, turn.id), envelopes.language()) if turn else None
         return _json(
             objects.DocumentAnswer(
-                object="document.answer", question=answer.question, documents=answer.documents, citations=cited
+                object="document.answer",
+                question=answer.question,
+                documents=answer.documents,
+                citations=cited,
+                written=written,
             )
         )
 

@@ -1,20 +1,20 @@
-"""A job as Server-Sent Events: `state`, `text`, `done`, `reconnect`, with ids `attempt.offset` as pages get them.
+"""An answer that is fetched by its address, as Server-Sent Events: `state`, `text`, `done`, `reconnect`, with ids
+`attempt.offset` as pages get them.
 
-The socket owns nothing: closing it does not stop the job, and Last-Event-ID gets the rest from any node.
+The socket owns nothing: closing it does not stop the answer, and Last-Event-ID gets the rest from any node.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from shared.chat import Generation, GenerationState
 from shared.errors import NotFound, StoreUnavailable
 from shared.metrics import STREAMS_OPEN
 from web.api.envelope import Envelopes
-from web.api.objects import ErrorBody, JobState, JobText
-from web.api.service import ApiService
-from web.api.shapes import job_of, place_of
+from web.api.objects import ApiObject, ErrorBody, JobState, JobText
+from web.api.shapes import place_of
 from web.api.stream import HEARTBEAT, event
 from web.api.watching import watching
 from web.chat.hub import Hub
@@ -25,17 +25,20 @@ from web.words import Words
 _RETRY = "retry: 1000\n\n"
 _RECONNECT = "event: reconnect\ndata: {}\n\n"
 
+Tell = Callable[[Generation, Words], Awaitable[ApiObject]]
+
 
 class JobStreams:
-    def __init__(self, service: ApiService, hub: Hub, envelopes: Envelopes, times: StreamTimes, model: str) -> None:
-        self._service = service
+    """`tell`: what an answer is once it is over; raises NotFound, StoreUnavailable."""
+
+    def __init__(self, hub: Hub, envelopes: Envelopes, times: StreamTimes, tell: Tell) -> None:
         self._hub = hub
         self._envelopes = envelopes
         self._times = times
-        self._model = model
+        self._tell = tell
 
     async def events(self, turn: Generation, position: Position, words: Words) -> AsyncGenerator[str, None]:
-        """From `position` on, until the job is over or it is time to reconnect."""
+        """From `position` on, until the answer is over or it is time to reconnect."""
         now = asyncio.get_running_loop().time
         ends_at = now() + self._times.life_s
         shown: JobState | None = None
@@ -67,15 +70,13 @@ class JobStreams:
                         await watch.change(min(sent_at + self._times.heartbeat_s, ends_at) - now())
 
     async def _last(self, answer: LiveAnswer, words: Words) -> str:
-        turn = answer.generation
         try:
-            turn = await self._service.get(turn.user_id, turn.id) if turn else None
+            if answer.generation is None:
+                raise NotFound
+            told = await self._tell(answer.generation, words)
         except (NotFound, StoreUnavailable) as error:
             return _error(self._envelopes.body(error, words))
-        if turn is None:
-            return _error(self._envelopes.body(NotFound(), words))
-        job = job_of(turn, None, self._model, self._envelopes, words)
-        return event(job, "done", f"{answer.attempt}.{len(answer.text)}")
+        return event(told, "done", f"{answer.attempt}.{len(answer.text)}")
 
 
 def _state(answer: LiveAnswer) -> JobState:

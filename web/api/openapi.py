@@ -26,11 +26,13 @@ from web.api.digest_objects import (
 from web.api.document_objects import (
     Document,
     DocumentAnswer,
+    DocumentAnswerDeleted,
     DocumentCollection,
     DocumentCollectionDeleted,
     DocumentCollectionList,
     DocumentDeleted,
     DocumentList,
+    DocumentWriting,
 )
 from web.api.objects import (
     ChatCompletion,
@@ -59,6 +61,7 @@ EVENTS = "text/event-stream"
 FORM = "multipart/form-data"
 _RESEARCH = "adapters"
 _BINARY = {"type": "string", "format": "binary"}
+_WRITING = "/v1/documents/answers/{answer}"
 _COLLECTION = "/v1/documents/collections/{collection}"
 _COLLECTED = f"{_COLLECTION}/documents/{{document}}"
 
@@ -66,7 +69,7 @@ _REFUSALS = {
     400: "The request is not what this route takes; `param` says where.",
     401: "No valid API key.",
     403: "The key may not do this.",
-    404: "There is no such model, job, document, collection or address.",
+    404: "There is no such model, job, document, answer, collection or address.",
     409: "Another change is under way, or it is in use.",
     413: "The body is too large.",
     415: "The body is not of the type this route takes.",
@@ -191,6 +194,24 @@ OPERATIONS = (
         scope="documents",
         body=AskRequest,
         refusals=(400, 404, 413, 415),
+    ),
+    Operation(
+        *("get", _WRITING, "retrieveDocumentAnswer", "What a model writes from your documents, as far as it is."),
+        answers={JSON: DocumentWriting},
+        scope="documents",
+        refusals=(404,),
+    ),
+    Operation(
+        *("get", f"{_WRITING}/stream", "streamDocumentAnswer", "The same as it is written, as events."),
+        answers={EVENTS: None},
+        scope="documents",
+        refusals=(404,),
+    ),
+    Operation(
+        *("delete", _WRITING, "deleteDocumentAnswer", "Stop and remove it."),
+        answers={JSON: DocumentAnswerDeleted},
+        scope="documents",
+        refusals=(404,),
     ),
     Operation(
         *("post", "/v1/documents/collections", "createCollection", "A collection, for documents asked together."),
@@ -430,7 +451,7 @@ def _form(operation: Operation) -> dict[str, Any]:
 def _content(media: str, kind: type[BaseModel] | None) -> dict[str, Any]:
     if media == JSON:
         return {"schema": _reference(kind) if kind else {"type": "object"}}
-    data = kind.__name__ if kind else "JobState, JobText, Job or ErrorBody, as its event's name says"
+    data = kind.__name__ if kind else "JobState, JobText, Job (DocumentWriting) or ErrorBody, as its event's name says"
     return {"schema": {"type": "string", "description": f"Server-Sent Events; the data of each is JSON: {data}."}}
 
 

@@ -47,6 +47,12 @@ class DocumentUnknown(NotFound):
     code = "document_not_found"
 
 
+class DocumentAnswerUnknown(NotFound):
+    """Or somebody else's."""
+
+    code = "document_answer_not_found"
+
+
 class CollectionUnknown(NotFound):
     """Or somebody else's."""
 

@@ -197,6 +197,7 @@ class AskRequest(Body):
         None, min_length=1, max_length=100, description="Ids of documents; without it all that are ready are asked."
     )
     collection: str | None = Field(None, description="Id of a collection: what lies in it is asked, and nothing else.")
+    write: bool = Field(False, description="Let a model write an answer from what is found, where one is set up.")
 
     def check(self) -> None:
         if self.documents is not None and self.collection is not None:

@@ -31,6 +31,7 @@ from web.chat.open_streams import OpenStreams
 from web.chat.stream import StreamTimes, parse_position
 from web.forms import query_value
 from web.pictures.service import PictureService
+from web.words import Words
 
 B = TypeVar("B", ChatCompletionRequest, JobRequest)
 
@@ -54,7 +55,11 @@ def api_blueprint(
     blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
     model = models.model
     streams = CompletionStreams(service, hub, envelopes, times, model)
-    job_streams = JobStreams(service, hub, envelopes, times, model)
+
+    async def ended_job(turn: Generation, words: Words) -> Job:
+        return shapes.job_of(await service.get(turn.user_id, turn.id), None, model, envelopes, words)
+
+    job_streams = JobStreams(hub, envelopes, times, ended_job)
 
     @blueprint.post("/chat/completions")
     async def chat_completions() -> ResponseReturnValue:

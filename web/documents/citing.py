@@ -34,27 +34,29 @@ class Citing:
         self._texts = texts
         self._known: tuple[Wording, list[Wording]] | None = None
 
+    def bare(self, answer: str) -> str:
+        """Without references."""
+        return claims_in(answer.translate(_PRIVATE)).text
+
     async def claims(self, answer: str) -> list[tuple[Claim, tuple[int, ...]]]:
-        """Each claim of `claims_in(answer)` that says something, with the numbers of the passages that bear it out.
+        """Each claim in `bare(answer)` that says something, with the numbers of the passages that bear it out.
 
         Raises SearchUnavailable."""
-        return await self._looked_up(claims_in(answer))
+        found = claims_in(answer.translate(_PRIVATE))
+        return [] if found.text.strip() == NOTHING else await self._looked_up(found)
 
     async def html(self, answer: str, words: Words) -> Markup:
         """Safe; without chips if nobody can look anything up now."""
-        answer = answer.translate(_PRIVATE)
-        if answer.strip() == NOTHING:
-            return Markup(await rendered(answer))  # noqa: S704  # sanitised by render
-        found = claims_in(answer)
+        text = self.bare(answer)
         try:
-            cited = await self._looked_up(found)
+            cited = await self.claims(answer)
         except SearchUnavailable:
-            return Markup(await rendered(found.text))  # noqa: S704
+            return Markup(await rendered(text))  # noqa: S704  # sanitised by render
         pieces, last = [], 0
         for number, (claim, _) in enumerate(cited):
-            pieces += [found.text[last : claim.end], f" {_OPEN}{number}{_CLOSE}"]
+            pieces += [text[last : claim.end], f" {_OPEN}{number}{_CLOSE}"]
             last = claim.end
-        html = await rendered("".join([*pieces, found.text[last:]]))
+        html = await rendered("".join([*pieces, text[last:]]))
         return Markup(_PLACE.sub(lambda match: str(self._chips(cited[int(match[1])][1], words)), html))  # noqa: S704
 
     async def _looked_up(self, found: Claims) -> list[tuple[Claim, tuple[int, ...]]]:

@@ -1,6 +1,6 @@
 """Answers that a model writes from what was found in documents, asked in the lane of people's questions like any other.
 
-What it was shown is kept with the answer, so that the page is the same whenever it is opened; it goes with the document.
+What it was shown is kept with the answer, so that its page stays the same; both go with the document.
 """
 
 from __future__ import annotations
@@ -70,9 +70,8 @@ class Writing:
         model = await self._models.served(self._model) if self._model and answer.passages else None
         if model is None:
             return None
-        context = await self._admission.longest_context(model.lane) or _UNKNOWN_CONTEXT
-        most_tokens = min(MOST_TOKENS, context // 3)
-        passages = that_fit(answer.passages, context - most_tokens - _ROOM_BESIDE)  # a Korean letter is a token at most
+        most_characters, most_tokens = room_for(await self._admission.longest_context(model.lane))
+        passages = that_fit(answer.passages, most_characters)
         sampling = SamplingParams(temperature=0.0, max_new_tokens=most_tokens)
         prompt = prompt_of(answer.question, passages)
         draft = replace(
@@ -113,3 +112,11 @@ class Writing:
         """Empty: its document was removed at this moment."""
         page = await self._store.documents.contents.page(source.document_id, user_id, source.page)
         return page.text[source.start : source.end] if page else ""
+
+
+def room_for(context: int | None) -> tuple[int, int]:
+    """Characters of passages and tokens of an answer in a context of so many tokens. A letter of Korean is taken for a
+    token, which is more than tokenizers that know Korean need."""
+    context = context or _UNKNOWN_CONTEXT
+    most_tokens = min(MOST_TOKENS, context // 3)
+    return context - most_tokens - _ROOM_BESIDE, most_tokens

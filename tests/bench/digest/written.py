@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.embedded_store import embedded_store
 from shared.adapters.gate import KOREAN, read_gate
 from shared.broker.memory import MemoryBroker
 from shared.chat import Origin
@@ -31,18 +29,18 @@ from shared.text.analyser import Analyser
 from shared.topology import CHAT_JOBS, lane
 from tests.bench.digest.made import documents
 from tests.bench.digest.summaries import News, against_people
+from tests.bench.model_house import READY_S, model_house
 from tests.waiting import until
 from web.digests.incoming import of_article
 from web.digests.relay import DigestRelay
 from web.digests.service import DigestService
 from workers.digest.work import digesting_work
 from workers.jobs.serve import serve_jobs
-from workers.serve import serve_worker
 
 _NAME = "digests"
 _USER = "bench"
 _MOST_KIB = 4096
-_READY_S, _GATE_S, _ANSWER_S, _ALL_S = 300.0, 1800.0, 300.0, 7200.0
+_GATE_S, _ANSWER_S, _ALL_S = 1800.0, 300.0, 7200.0
 
 
 async def written(
@@ -61,7 +59,7 @@ async def written(
     sources += [{"content": row["markdown"], "title": row["title"] or ""} for _, row in rows]
     articles = [ArticleInput.model_validate(each) for each in sources]
     before = _outcomes()
-    async with _house(settings) as (store, broker):
+    async with model_house(settings) as (store, broker):
         gate = await _let_in(store, broker, settings, adapter) if adapter else None
         service = DigestService(store, broker, settings.web)
         async with _digesting(settings, store, broker):
@@ -106,27 +104,6 @@ def _outcomes() -> dict[str, float]:
 
 
 @contextlib.asynccontextmanager
-async def _house(settings: Settings) -> AsyncIterator[tuple[Store, MemoryBroker]]:
-    """With a worker that answers."""
-    ready, stop = asyncio.Event(), asyncio.Event()
-    with tempfile.TemporaryDirectory() as directory:
-        async with (
-            embedded_store(Path(directory)) as url,
-            Store(url, "bench") as store,
-            MemoryBroker() as broker,
-            asyncio.TaskGroup() as tasks,
-        ):
-            serving = tasks.create_task(serve_worker(settings, broker, store, ready=ready, stop=stop))
-            async with asyncio.timeout(_READY_S):
-                await ready.wait()
-            try:
-                yield store, broker
-            finally:
-                stop.set()
-                await asyncio.wait([serving])
-
-
-@contextlib.asynccontextmanager
 async def _digesting(settings: Settings, store: Store, broker: MemoryBroker) -> AsyncIterator[None]:
     ready, stop = asyncio.Event(), asyncio.Event()
     analyser = Analyser()
@@ -162,7 +139,7 @@ async def _let_in(store: Store, broker: MemoryBroker, settings: Settings, adapte
     async def is_in_use() -> bool:
         return (await store.adapters.alias(_NAME)).active == version
 
-    if not await until(is_in_use, _READY_S):
+    if not await until(is_in_use, READY_S):
         raise RuntimeError(f"{version} was not rolled out")
     table = run.table.model_dump(mode="json") if run and run.table else None
     return {"version": version, "outcome": outcome, "table": table}

@@ -15,9 +15,11 @@ from pathlib import Path
 from shared.settings import load_settings
 from tests.bench.circumstances import circumstances
 from tests.bench.documents.citations import cited
+from tests.bench.documents.claims import claims_found
 from tests.bench.documents.korquad import korquad
 from tests.bench.documents.retrieval import answered, found, halves, prepared, scaled
 from tests.bench.documents.scans import characters_read
+from tests.bench.documents.written import written
 from tests.bench.processes import Cores
 from workers.ingest.ocr.tesseract import Tesseract
 
@@ -28,6 +30,7 @@ _PIXELS = (12, 16)
 _SHOWN = (
     *("ocr_12px", "ocr_16px", "korquad_hit1", "korquad_hit5"),
     *("false_answer_rate", "citation_page", "ingest_pages_per_s", "retrieval_ms_p95_100k"),
+    *("claims_right", "claims_wrong", "written_right"),
 )
 _OCR_WITHIN_S = 600.0
 
@@ -39,6 +42,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=12, help="for each of them")
     parser.add_argument("--chunks", type=int, default=100_000, help="among which one is searched")
     parser.add_argument("--pages", type=int, default=4, help="scanned ones, for each font and size")
+    parser.add_argument("--written", type=int, default=40, help="questions that the model answers in its own words")
     options = parser.parse_args()
     passages, questions = korquad(load_settings().data_dir)
     if options.quick:
@@ -52,6 +56,8 @@ def main() -> None:
         "scaled": scaled(data, options.chunks, SEED),
         "citations": asyncio.run(cited(passages, questions, options.documents, options.questions)),
     }
+    result["claims"] = claims_found(passages, questions, load_settings().data_dir, SEED)
+    result["written"] = asyncio.run(written(data, min(options.written, len(questions)), SEED))
     engine = Tesseract(_OCR_WITHIN_S)
     result["scans"] = [
         asyncio.run(characters_read(engine, passages, pixels, options.pages, SEED)) for pixels in _PIXELS
@@ -64,6 +70,9 @@ def main() -> None:
         "retrieval_ms_p95_100k": result["scaled"]["retrieval_ms_p95"],
         "citation_page": result["citations"]["citation_page"],
         "ingest_pages_per_s": result["citations"]["ingest_pages_per_s"],
+        "claims_right": result["claims"]["korquad"]["right"],
+        "claims_wrong": result["claims"]["korquad"]["another_answer"],
+        "written_right": result["written"]["written_right"],
     }
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

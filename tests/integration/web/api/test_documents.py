@@ -62,7 +62,7 @@ async def test_a_document_is_uploaded_watched_asked_and_removed(
     assert (await _body(await program.get(path), "get", path, 404))["error"]["code"] == "document_not_found"
     assert (await _body(await program.post(f"{_PATH}/ask", {"question": "길이"}), "post", f"{_PATH}/ask")) == {
         **{"object": "document.answer", "question": "길이"},
-        **{"documents": 0, "citations": []},
+        **{"documents": 0, "citations": [], "written": None},
     }
 
 
