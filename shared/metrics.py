@@ -200,9 +200,7 @@ SECURITY_EVENTS = Counter("nunmal_security_events_total", "Log-ins and refusals 
 # Every process.
 
 BUILD_INFO = Gauge("nunmal_build_info", "1; the labels tell the program.", ("version", "room"))
-STORE_LATENCY = Histogram(
-    "nunmal_store_latency_seconds", "Of one call, by collection.", ("collection",), buckets=_CALL_BUCKETS
-)
+STORE_LATENCY = Histogram("nunmal_store_latency_seconds", "Of one call.", buckets=_CALL_BUCKETS)
 STORE_ERRORS = Counter("nunmal_store_errors_total", "Calls that the store did not answer.", ("collection",))
 BROKER_LATENCY = Histogram(
     "nunmal_broker_latency_seconds",

@@ -28,9 +28,11 @@ class EngineMetrics:
         if step.stats is None:
             return
         before, self._before = self._before, step.stats
-        self._preemptions.inc(max(0, step.stats.preemptions - before.preemptions))
-        self._queries.inc(max(0, step.stats.prompt_tokens - before.prompt_tokens))
-        self._hits.inc(max(0, step.stats.shared_tokens - before.shared_tokens))
+        if step.stats.prompt_tokens != before.prompt_tokens:  # prompts were read, as in few steps
+            self._queries.inc(max(0, step.stats.prompt_tokens - before.prompt_tokens))
+            self._hits.inc(max(0, step.stats.shared_tokens - before.shared_tokens))
+        if step.stats.preemptions != before.preemptions:
+            self._preemptions.inc(max(0, step.stats.preemptions - before.preemptions))
         if step.stats.kv_blocks != before.kv_blocks:
             metrics.CACHE_CONFIG.labels(self._model, str(step.stats.kv_blocks)).set(1)
 

@@ -41,10 +41,9 @@ def open_client(url: str) -> Client:
 
 
 def translated(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """Decorate a store method: what the driver raises leaves the store as StoreUnavailable. Calls are measured by
-    their class, which is about a collection."""
-    collection = call.__qualname__.partition(".")[0].lower()
-    latency, errors = STORE_LATENCY.labels(collection), STORE_ERRORS.labels(collection)
+    """Decorate a store method: what the driver raises leaves the store as StoreUnavailable. Calls are timed, and errors
+    counted by their class, which is about a collection."""
+    errors = STORE_ERRORS.labels(call.__qualname__.partition(".")[0].lower())
 
     @functools.wraps(call)
     async def translating(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -55,6 +54,6 @@ def translated(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
             errors.inc()
             raise StoreUnavailable(f"{type(error).__name__} in {call.__qualname__}") from error
         finally:
-            latency.observe(time.perf_counter() - begun)
+            STORE_LATENCY.observe(time.perf_counter() - begun)
 
     return translating

@@ -83,7 +83,7 @@ OURS = {
     "comparisons": ("counter", ("choice",)),
     "security_events": ("counter", ("kind",)),
     "build_info": ("gauge", ("version", "room")),
-    "store_latency_seconds": ("histogram", ("collection",)),
+    "store_latency_seconds": ("histogram", ()),
     "store_errors": ("counter", ("collection",)),
     "broker_latency_seconds": ("histogram", ("kind",)),
     "broker_errors": ("counter", ("kind",)),

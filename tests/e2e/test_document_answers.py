@@ -48,9 +48,10 @@ async def test_each_sentence_has_its_source_while_the_answer_is_still_being_writ
         await expect(answer).to_have_attribute("data-state", "running")
         await expect(person.get_by_role("button", name="그만 쓰기")).to_be_visible()
         await expect(person.locator(".quote").first).to_contain_text("여섯 권까지")  # what was found is there already
-        site.say("빌릴 수 있어요 [1].\n\n", "수영장도 ")
+        site.say("빌릴 수 있어요 [1].\n\n", "수영장도 함께 운영해요 [1].\n")
         await expect(answer.locator(".cite")).to_have_count(1)  # of the finished paragraph
-        site.say("함께 운영해요 [1].", then_end=True)
+        await expect(answer).to_have_attribute("data-state", "running")
+        site.say("\n", then_end=True)
         await expect(answer.locator(".uncited")).to_have_text("근거 없음")
     await expect(person.get_by_role("button", name="그만 쓰기")).to_be_hidden()
     await expect(answer).not_to_contain_text("[1]")

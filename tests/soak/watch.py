@@ -16,7 +16,7 @@ from tests.bench.processes import cpu_of_process, resident_kib
 from tests.chaos.system import Service
 from tests.soak.metered import NAME
 
-EVERY_S = 5.0  # as often as infra/prometheus/prometheus.yml scrapes
+EVERY_S = 15.0  # as often as infra/prometheus/prometheus.yml scrapes
 _TASKS, _TOKENS = "nunmal_event_loop_tasks", "nunmal_generation_tokens"
 
 

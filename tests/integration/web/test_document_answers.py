@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,7 +26,7 @@ from tests.integration.web.api.conftest import Program
 from tests.integration.web.test_documents_pages import _upload
 from tests.local_analyser import LocalAnalyser
 from tests.scripted_worker import ScriptedWorker
-from tests.web_visitor import WebVisitor, web_settings
+from tests.web_visitor import WebVisitor, parse_events, web_settings
 from web.app import create_app
 
 WRITING = {"bcrypt_rounds": 4, "answers_per_user": 4, "sign_ups_per_address": 100, "document_model": "nunmal"}
@@ -38,8 +37,11 @@ ANSWER = (
 )
 
 
+_PAUSE_AFTER = 3  # lines: a paragraph is finished, and another has begun
+
+
 class Model:
-    """`says`: its answer; it waits after every line until `may_go_on`."""
+    """`says`: its answer; it waits in the third line until it `may_go_on`."""
 
     def __init__(self, says: str = ANSWER) -> None:
         self.says = says
@@ -49,9 +51,10 @@ class Model:
 
     async def say(self, asked: Generation) -> AsyncIterator[str]:
         self.asked.append(asked)
-        for line in self.says.splitlines(keepends=True):
+        for number, line in enumerate(self.says.splitlines(keepends=True), 1):
             yield line
-            await self.may_go_on.wait()
+            if number == _PAUSE_AFTER:
+                await self.may_go_on.wait()
 
 
 @pytest.fixture
@@ -119,22 +122,20 @@ async def test_it_is_streamed_and_finished_paragraphs_have_their_chips_at_once(
     store: Store, memory_broker: MemoryBroker, reader: WebVisitor, model: Model
 ) -> None:
     model.may_go_on.clear()
+    begun = "".join(ANSWER.splitlines(keepends=True)[:_PAUSE_AFTER])
     async with ScriptedWorker(store, memory_broker, LANE, model.say) as worker:
         path = await _asked(reader)
-        await worker.has_stored(len(ANSWER.splitlines()[0]))
+        await worker.has_stored(len(begun))
         await reader.get(path)
-        assert 'data-state="running"' in reader.page and "그만 쓰기" in reader.page
+        page = BeautifulSoup(reader.page, "html.parser")
+        (block,), (button,) = page.select(".answer .block"), page.select(".stopping button")
+        assert len(_chips(block)) == 2 and button.get_text() == "그만 쓰기"
         model.may_go_on.set()
         body = await (await reader.client.get(f"{path}/stream")).get_data(as_text=True)
+    done = parse_events(body)[-1]
 
-    events = [
-        (event.split("\n")[-2].removeprefix("event: "), json.loads(event.rpartition("data: ")[2]))
-        for event in re.findall(r"((?:id: .*\n)?event: .*\ndata: .*)\n\n", body)
-    ]
-    blocks = [block["html"] for name, data in events if name == "text" for block in data["blocks"]]
-    assert 'class="cite"' in blocks[0] and "킬로미터입니다" in blocks[0]
-    name, done = events[-1]
-    assert name == "done" and done["html"].count('class="cite"') == 2 and done["html"].count("uncited") == 2
+    assert done.name == "done" and done.data["html"].count('class="cite"') == 2
+    assert done.data["html"].count("uncited") == 2
 
 
 async def test_the_answer_that_nothing_is_there_needs_no_source(
@@ -152,12 +153,12 @@ async def test_the_answer_that_nothing_is_there_needs_no_source(
 async def test_markup_of_a_model_and_of_a_name_stays_text(
     store: Store, memory_broker: MemoryBroker, reader: WebVisitor
 ) -> None:
-    await _upload(reader, ('"><script>alert(1)</script>.txt', "매화 언덕에는 등대가 두 개 있다.".encode()))
+    await _upload(reader, ("<script>alert(1)&'.txt", "매화 언덕에는 등대가 두 개 있다.".encode()))
     (user,) = await store.users.everyone()
     async with ingest_worker(store, memory_broker):
         for document in await store.documents.of_user(user.id):
             await ended(store, document)
-    says = "\ue0000\ue001<img src=x onerror=alert(1)> 매화 언덕에는 등대가 두 개 있습니다."
+    says = "\ue0000\ue001<img src=x onerror=alert(1)>\n\n매화 언덕에는 등대가 두 개 있습니다."
     async with ScriptedWorker(store, memory_broker, LANE, Model(says).say) as worker:
         path = await _asked(reader, "매화 언덕에는 등대가 몇 개 있나요?")
         await worker.has_ended()
@@ -166,7 +167,7 @@ async def test_markup_of_a_model_and_of_a_name_stays_text(
     page = BeautifulSoup(reader.page, "html.parser")
     assert page.select("img[onerror]") == [] and [each for each in page.select("script") if "alert" in each.text] == []
     (chip,) = page.select(".answer .cite")
-    assert str(chip["title"]).startswith('"><script>')
+    assert str(chip["title"]).startswith("<script>alert(1)&'.txt")
 
 
 async def test_nothing_is_asked_of_the_model_where_nothing_is_found_or_nobody_answers(
@@ -312,7 +313,8 @@ async def test_a_download_has_what_was_asked_and_from_what_it_was_written(
     async with ScriptedWorker(store, memory_broker, LANE, model.say) as worker:
         await _asked(reader)
         await worker.has_ended()
-    response = await reader.client.get("/account/download")
+    await reader.get("/account")
+    response = await reader.client.post("/account/download", form={"csrf_token": reader.csrf_token})
 
     (told,) = json.loads(await response.get_data(as_text=True))["document_answers"]
     assert told["question"] == QUESTION and told["answer"] == ANSWER
@@ -332,7 +334,7 @@ async def test_a_program_gets_claims_with_their_sources_and_follows_them_as_they
         written = answer["written"]
         assert answer["citations"] == plain["citations"] and written["claims"] is None
         stream = await (await program.get(written["stream_url"])).get_data(as_text=True)
-    done = json.loads(stream.rpartition("event: done\ndata: ")[2])
+    done = parse_events(stream)[-1].data
     told = await (await program.get(written["status_url"])).get_json()
 
     assert done == told and told["status"] == "done"

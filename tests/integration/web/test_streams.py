@@ -21,7 +21,7 @@ from tests.web_visitor import Event, WebVisitor, parse_events, text_of, web_sett
 from web.app import create_app, end_streams
 from web.chat.hub import Hub
 from web.chat.line import Lines
-from web.chat.stream import DrawEvidence, Position, StreamTimes, answer_events, parse_position
+from web.chat.stream import DrawEvidence, Dress, Position, StreamTimes, answer_events, parse_position
 from web.words import load_words
 
 pytestmark = pytest.mark.timeout(30)
@@ -40,13 +40,19 @@ class Watched:
     generation: Generation
     streams: list[AsyncGenerator[str, None]] = field(default_factory=list)
 
-    def events(self, times: StreamTimes | None = None, draw: DrawEvidence | None = None) -> AsyncGenerator[str, None]:
-        return self.events_of(self.generation, times, draw)
+    def events(
+        self, times: StreamTimes | None = None, draw: DrawEvidence | None = None, dress: Dress | None = None
+    ) -> AsyncGenerator[str, None]:
+        return self.events_of(self.generation, times, draw, dress)
 
     def events_of(
-        self, turn: Generation, times: StreamTimes | None = None, draw: DrawEvidence | None = None
+        self,
+        turn: Generation,
+        times: StreamTimes | None = None,
+        draw: DrawEvidence | None = None,
+        dress: Dress | None = None,
     ) -> AsyncGenerator[str, None]:
-        stream = answer_events(self.hub, turn.id, Position(0, 0), _WORDS, times or StreamTimes(), draw)
+        stream = answer_events(self.hub, turn.id, Position(0, 0), _WORDS, times or StreamTimes(), draw, dress)
         self.streams.append(stream)
         return stream
 
@@ -388,6 +394,33 @@ async def test_evidence_comes_drawn_before_the_end(watched: Watched) -> None:
 
     assert [event.name for event in events] == ["evidence", "done"]
     assert events[0].data == {"source": "program", "pictures": [], "html": "<p>세 개예요. program</p>"}
+
+
+async def test_finished_blocks_and_the_whole_come_dressed_while_a_worker_is_lost(watched: Watched) -> None:
+    """Dressing takes a while, in which the text may be cut."""
+    text = "하나\n\n둘\n"
+
+    async def dress(said: str) -> str:
+        if said.startswith("하나\n\n"):
+            await watched.frame(0, "다른 답", attempt=2)
+        return f"<b>{said.strip()}</b>"
+
+    await watched.claim()
+    stream = watched.events(dress=dress)
+    events = await _until(stream, _is("state"))
+    await watched.frame(0, text)
+    events += await _until(stream, lambda event: event.name == "text" and bool(event.data["blocks"]))
+    assert events[-1].data["blocks"] == [{"start": 0, "end": 4, "html": "<b>하나</b>"}]
+    assert events[-1].id == "1.6"
+    await watched.store.generations.requeue(watched.generation.id, 1)
+    await watched.claim()
+    ids = range(4)
+    await watched.store.generations.finish(watched.generation.id, 2, GenerationState.DONE, ids, "다른 답")
+    await watched.hub.handle(GenerationChanged(generation_id=watched.generation.id, attempt=2, state="done"))
+    events += await _until(stream, _is("done"))
+
+    assert text_of(events) == "다른 답"
+    assert events[-1].data["html"] == "<b>다른 답</b>"
 
 
 async def test_an_answer_ends_although_its_evidence_cannot_be_drawn(watched: Watched) -> None:
