@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 from quart import request, template_rendered
 
 from infra.embedded_store import embedded_store
-from shared.chat import AccountRole, Generation, User
+from shared.chat import AccountRole, Generation, Origin, User
 from shared.evidence import Evidence, EvidenceObject, PictureEvidence
 from tests.adapter_folders import BASE
 from tests.e2e.conftest import LANE, Site, chromium, running_site, sign_up
@@ -21,6 +21,7 @@ from tests.e2e.test_adapters_page import push
 from tests.picture_files import png
 from tests.scripted_worker import ScriptedWorker
 from tests.ux.tasks import answer_as_asked
+from tests.web_visitor import web_settings
 
 OWNERS_WORD = "보여 줄래요"
 ANSWER = """네, **용어(Term)**을 정리해 볼게요. `print()`도 있어요.
@@ -50,6 +51,12 @@ def hello(name: str) -> str:
 """
 
 
+WRITTEN = """버들 하천의 길이는 42킬로미터예요 [1]. 상류에는 수달이 살아요 [1].
+
+하류에는 서울대학교가 있어요 [1]."""
+_SETTINGS = web_settings(web={"bcrypt_rounds": 4, "sign_ups_per_address": 100, "document_model": "nunmal"})
+
+
 @dataclass
 class House:
     """`conversation`: its address. `templates` and `rules`: what has been drawn so far, and for which addresses."""
@@ -72,6 +79,9 @@ class House:
 
 async def say(generation: Generation) -> AsyncIterator[str]:
     """All that an answer can hold, to its owner; to newcomers what they expect."""
+    if generation.origin is Origin.DOCUMENT:
+        yield WRITTEN
+        return
     if OWNERS_WORD in generation.question:
         yield ANSWER
         return
@@ -106,7 +116,7 @@ async def running_house() -> AsyncIterator[House]:
     ):
         async with (
             embedded_store(Path(store_directory)) as store_url,
-            running_site(store_url) as site,
+            running_site(store_url, _SETTINGS) as site,
             ScriptedWorker(site.store, site.broker, LANE, say) as worker,
             chromium() as browser,
         ):

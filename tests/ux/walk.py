@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pyotp
 from playwright.async_api import FilePayload, Page, expect
@@ -83,11 +84,16 @@ async def _documents(house: House) -> AsyncIterator[str]:
     (document,) = await site.store.documents.of_user(house.user.id)
     async with ingest_worker(site.store, site.broker):
         await ended(site.store, document)
-    await page.goto(url)
-    await page.get_by_role("searchbox").or_(page.locator("#q")).fill("버들 하천은 길이가 얼마나 되나요?")
-    await page.keyboard.press("Enter")
+    await page.goto(f"{url}?q={quote('버들 하천은 길이가 얼마나 되나요?')}")
     await expect(page.locator(".citations a.tag").first).to_be_visible()
     yield "/documents, asked"
+    await page.locator("#q").fill("버들 하천은 길이가 얼마나 되나요?")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".uncited")).to_be_visible()
+    yield "/documents/answers/<answer_id>"
+    await page.goto(url)
+    await page.get_by_text("지난 답 1개").click()
+    yield "/documents, with earlier answers"
     await page.locator("#name").fill("마을")
     await page.get_by_role("button", name="만들기").click()
     await page.locator(".tags a.tag").first.click()

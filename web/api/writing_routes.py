@@ -17,6 +17,7 @@ from web.api.job_stream import JobStreams
 from web.api.objects import ApiObject, JobStatus
 from web.api.problems import DocumentAnswerUnknown
 from web.api.service import failure_of
+from web.api.shapes import model_of
 from web.chat.hub import Hub
 from web.chat.open_streams import OpenStreams
 from web.chat.stream import StreamTimes, parse_position
@@ -46,13 +47,12 @@ class Writings:
     async def told(self, written: Written, words: Words) -> objects.DocumentWriting:
         turn, is_failed = written.turn, written.turn.state is GenerationState.FAILED
         address = f"{PATH}/{turn.id}"
-        base = turn.lane.partition(".")[2]
         return objects.DocumentWriting(
             id=turn.id,
             object="document.writing",
             status=cast("JobStatus", turn.shown_state.value),
             question=turn.question,
-            model=f"{base}:{turn.adapter}" if turn.adapter else base,
+            model=model_of(turn, turn.lane.partition(".")[2]),
             text=self._writing.citing(written).bare(turn.answer),
             claims=await self._claims(written) if turn.state.is_final else None,
             sources=[
@@ -106,12 +106,7 @@ def writing_blueprint(
         turn = (await writings.get(key.user_id, answer)).turn
         position = parse_position(request.headers.get("Last-Event-ID") or query_value(request, "from"))
         events = streams.events(turn, position, envelopes.language())
-        response = Response(
-            await open_streams.opened(key.user_id, events), content_type="text/event-stream; charset=utf-8"
-        )
-        response.headers["X-Accel-Buffering"] = "no"
-        response.timeout = None
-        return response
+        return await open_streams.response(key.user_id, events)
 
     @blueprint.delete(_ONE)
     async def remove(answer: str) -> ResponseReturnValue:
