@@ -10,6 +10,8 @@ from shared.chat import Generation, GenerationState
 from shared.errors import NunmalError
 from workers.answer_trace import AttemptTimes
 
+_EVERY_S = 1.0
+
 
 class AnswerMetrics:
     """Begins at the claim. Times are of this attempt; tokens of earlier attempts are not counted again."""
@@ -23,6 +25,9 @@ class AnswerMetrics:
         self._submitted: float | None = None
         self._first: float | None = None
         self._tokens = 0
+        self._gaps: list[float] = []  # seconds between tokens that were not told of
+        self._told = 0  # tokens
+        self._tell_at = 0.0
         self._waited_s: float | None = None  # before the only claim
         if claimed.attempt == 1 and claimed.claimed_at is not None:
             self._waited_s = max(0.0, (claimed.claimed_at - claimed.created_at).total_seconds())
@@ -59,18 +64,21 @@ class AnswerMetrics:
     def token(self) -> None:
         now = time.monotonic()
         self._tokens += 1
-        self._written.inc()
         if self._first is None:
             self._first = now
             metrics.TIME_TO_FIRST_TOKEN.labels(self._model).observe(now - self._begun)
             if self._submitted is not None:
                 metrics.REQUEST_PREFILL_TIME.labels(self._model).observe(now - self._submitted)
         else:
-            self._between.observe(now - self._last)
+            self._gaps.append(now - self._last)
         self._last = now
+        if now >= self._tell_at:
+            self._tell_at = now + _EVERY_S
+            self._tell()
 
     def ended(self, state: GenerationState, finish_reason: str | None, error: NunmalError | None) -> None:
         """With a final state."""
+        self._tell()
         metrics.REQUEST_SUCCESS.labels(self._model, reason_of(state, finish_reason)).inc()
         if error is not None:
             metrics.REQUEST_FAILURES.labels(self._model, error.code).inc()
@@ -79,6 +87,14 @@ class AnswerMetrics:
         if self._first is not None and self._submitted is not None:
             metrics.REQUEST_DECODE_TIME.labels(self._model).observe(self._last - self._first)
             metrics.REQUEST_INFERENCE_TIME.labels(self._model).observe(self._last - self._submitted)
+
+    def _tell(self) -> None:
+        """Once a second: one token at a time would cost more than the scrapes."""
+        self._written.inc(self._tokens - self._told)
+        self._told = self._tokens
+        for seconds in self._gaps:
+            self._between.observe(seconds)
+        self._gaps.clear()
 
     def _since_asked(self) -> float:
         """Exact for a first attempt; else as exact as the clocks of two hosts."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from shared import metrics
 from tests.metric_values import value
 from workers.engine.base import EngineStats
@@ -15,10 +17,13 @@ def stats(prompt_tokens: int = 0, shared_tokens: int = 0, preemptions: int = 0, 
     return EngineStats(2, 1, 8, 100, held, preemptions, prompt_tokens, shared_tokens)
 
 
-def test_totals_of_the_engine_are_counted_once() -> None:
+def test_totals_of_the_engine_are_counted_once_and_all_when_nothing_is_left_to_do() -> None:
     engine = EngineMetrics("counted")
     engine.step(Step(rows=2, tokens=[34, 2], stats=stats(100, 40, 1)))
+    assert value(metrics.PREFIX_CACHE_QUERIES, **MODEL) == 100
     engine.step(Step(rows=2, tokens=[2], stats=stats(150, 40, 1)))
+    assert value(metrics.BATCH_SIZE, **MODEL) == 1, "a second has not gone by"
+    engine.step(Step(stats=replace(stats(150, 40, 1), running=0, waiting=0)))
 
     assert value(metrics.PREFIX_CACHE_QUERIES, **MODEL) == 150
     assert value(metrics.PREFIX_CACHE_HITS, **MODEL) == 40
