@@ -235,7 +235,7 @@ def create_app(
     documents = DocumentService(store, broker, settings.web)
     collecting, answering = Collecting(store, settings.web), Answering(store, analyser)
     models = NamedModels(store, settings)
-    writing = Writing(store, analyser, api_service, admission, cancellation, models, settings.web.document_model)
+    writing = Writing(store, analyser, admission, cancellation, models, settings.web.document_model)
     shelf = Shelf(documents, collecting, writing, visitors)
     app.register_blueprint(documents_blueprint(documents, collecting, answering, shelf, visitors, large_bodies))
     app.register_blueprint(collections_blueprint(collecting, answering, shelf, visitors))

@@ -6,22 +6,22 @@ What it was shown is kept with the answer, so that its page stays the same; both
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from shared.chat import Generation, Origin, SamplingParams
+from shared.chat import Generation, GenerationState, Origin, SamplingParams
 from shared.documents import Source
 from shared.errors import NotFound
-from shared.ids import is_id
+from shared.ids import is_id, new_id
 from shared.store import Store
 from shared.text.analyser import Analyser
-from web.api.drafts import draft_of
-from web.api.service import ApiService
 from web.cancellation import Cancellation
 from web.chat.admission import Admission
-from web.documents.answering import Answer
+from web.documents.answering import Answer, FoundPassage
 from web.documents.citing import Citing
 from web.documents.prompting import prompt_of, that_fit
-from web.named_model import NamedModels
+from web.named_model import NamedModels, ServedModel
 
 MOST_TOKENS = 600  # of an answer
 _MOST_LISTED = 20
@@ -44,7 +44,6 @@ class Writing:
         self,
         store: Store,
         analyser: Analyser,
-        service: ApiService,
         admission: Admission,
         cancellation: Cancellation,
         models: NamedModels,
@@ -52,7 +51,6 @@ class Writing:
     ) -> None:
         self._store = store
         self._analyser = analyser
-        self._service = service
         self._admission = admission
         self._cancellation = cancellation
         self._models = models
@@ -72,16 +70,10 @@ class Writing:
             return None
         most_characters, most_tokens = room_for(await self._admission.longest_context(model.lane))
         passages = that_fit(answer.passages, most_characters)
-        sampling = SamplingParams(temperature=0.0, max_new_tokens=most_tokens)
-        prompt = prompt_of(answer.question, passages)
-        draft = replace(
-            draft_of(prompt, sampling, user_id, model.lane, Origin.DOCUMENT),
-            question=answer.question,
-            seed=secrets.randbits(63),
-            adapter=model.adapter,
-            sources=tuple(each.source for each in passages),
-        )
-        (turn,) = await self._service.submit([draft])
+        draft = draft_of(user_id, answer.question, passages, model, most_tokens)
+        turn = await self._admission.admit(draft, sum(len(each.text) for each in passages) + len(answer.question))
+        assert turn is not None  # its id is new
+        await self._admission.send_permit(turn)  # whoever is cancelled before: recovery sends it
         return turn
 
     async def get(self, user_id: str, answer_id: str) -> Written:
@@ -112,6 +104,30 @@ class Writing:
         """Empty: its document was removed at this moment."""
         page = await self._store.documents.contents.page(source.document_id, user_id, source.page)
         return page.text[source.start : source.end] if page else ""
+
+
+def draft_of(
+    user_id: str, question: str, passages: Sequence[FoundPassage], model: ServedModel, most_tokens: int
+) -> Generation:
+    """The question as it is asked, not yet admitted."""
+    answer_id = new_id()
+    return Generation(
+        id=answer_id,
+        conversation_id=answer_id,  # of no conversation: there is none with this id
+        user_id=user_id,
+        parent_id=None,
+        question=question,
+        lane=model.lane,
+        state=GenerationState.QUEUED,
+        seed=secrets.randbits(63),
+        tag=0.0,
+        created_at=datetime.now(UTC),
+        origin=Origin.DOCUMENT,
+        prompt=prompt_of(question, passages),
+        sources=tuple(each.source for each in passages),
+        sampling=SamplingParams(temperature=0.0, max_new_tokens=most_tokens),
+        adapter=model.adapter,
+    )
 
 
 def room_for(context: int | None) -> tuple[int, int]:

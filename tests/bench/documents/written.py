@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from shared.broker.memory import MemoryBroker
-from shared.chat import Generation, Origin, SamplingParams
+from shared.chat import Generation
 from shared.documents import Source
 from shared.messages import GenerateReply
 from shared.settings import load_settings
@@ -21,11 +20,11 @@ from tests.bench.documents.korquad import Question
 from tests.bench.documents.retrieval import Prepared
 from tests.bench.model_house import model_house
 from tests.waiting import until
-from web.api.drafts import draft_of
 from web.documents.answering import FoundPassage
 from web.documents.citing import Citing
-from web.documents.prompting import NOTHING, prompt_of, that_fit
-from web.documents.writing import room_for
+from web.documents.prompting import NOTHING, that_fit
+from web.documents.writing import draft_of, room_for
+from web.named_model import ServedModel
 
 _ALL_S = 3600.0
 _SAMPLES = 20
@@ -74,9 +73,7 @@ def _passage(data: Prepared, place: int) -> FoundPassage:
 async def _asked(
     store: Store, broker: MemoryBroker, where: str, question: str, shown: list[FoundPassage], most_tokens: int
 ) -> Generation:
-    sampling = SamplingParams(temperature=0.0, max_new_tokens=most_tokens)
-    draft = draft_of(prompt_of(question, shown), sampling, "bench", where, Origin.DOCUMENT)
-    turn = replace(draft, question=question, sources=tuple(each.source for each in shown))
+    turn = draft_of("bench", question, shown, ServedModel(where, None), most_tokens)
     await store.generations.add(turn)
     await broker.publish_permit(where, GenerateReply(generation_id=turn.id))
     return turn
