@@ -30,7 +30,7 @@ _Indexed = tuple[str, str]  # a document and its index
 
 _LOOKED_AT = 5  # passages
 _WORTH_SHOWING = 0.6  # of what the best citation is worth
-_MOST_CACHED = 20_000  # passages of all indexes in memory; 9 KB each
+_MOST_CACHED = 20_000  # passages of all indexes in memory; 10 KB each
 
 
 @dataclass(frozen=True, slots=True)
