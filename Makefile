@@ -138,6 +138,9 @@ train: $(VENV)/training.stamp ## Train the reference model again from NUNMAL_DAT
 	$(BIN)/python -m training.evaluate training/recipes/reference_sft.yaml --published
 	$(BIN)/python -m training.card training/recipes/reference_sft.yaml
 
+.PHONY: embedding
+embedding: $(VENV)/embedding.stamp ## Install what a model of sentence-transformers needs (NUNMAL_EMBEDDING__MODEL)
+
 .PHONY: lock
 lock: ## Resolve the dependencies again and write infra/locks/
 	@infra/locks/resolve.sh $(PYTHON)

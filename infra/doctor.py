@@ -68,6 +68,7 @@ async def examined(settings: Settings) -> list[Finding]:
         *_secret(settings),
         *_disk(settings.home),
         *_model(settings),
+        *_embedding(settings),
         *_gpus(settings),
         *await _broker(settings),
         *await _store(settings),
@@ -124,6 +125,23 @@ def _model(settings: Settings) -> Iterator[Finding]:
     else:
         size = sum(file.stat().st_size for file in source.glob("*.safetensors"))
         yield Finding("model", Verdict.FINE, f"{settings.model_name}, {size / 1e6:.0f} MB of weights")
+
+
+def _embedding(settings: Settings) -> Iterator[Finding]:
+    model = settings.embedding.model
+    if not model:
+        return
+    if _version_of("sentence-transformers") is None:
+        advice = "Web nodes and `nunmal ingest` need it: pip install 'nunmal[embedding]', or the image `embedding`."
+        yield Finding("embedding", Verdict.WRONG, "sentence-transformers is not installed", advice)
+    elif not Path(model).is_dir():
+        seen = f"{model} is no directory here, so it is taken for a name on the Hugging Face hub"
+        yield Finding("embedding", Verdict.NOTE, seen, "Nodes that have no way out need the model's files.")
+    elif not (Path(model) / "modules.json").is_file():
+        advice = "Only a model saved by sentence-transformers tells how its vectors are made."
+        yield Finding("embedding", Verdict.WRONG, f"{model} lacks modules.json", advice)
+    else:
+        yield Finding("embedding", Verdict.FINE, model)
 
 
 def _gpus(settings: Settings) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ from shared.side_door import Health
 from shared.store import Store
 from shared.telemetry import configure_logging
 from shared.text.analyser import Analyser
+from shared.text.embedders import embedder_of, load
 from shared.watched import watched
 from web.listening import address_of, allow_many_streams, listening
 from web.serve import serve_web
@@ -78,7 +79,11 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
             finally:
                 stop.set()
 
-        analyser = Analyser()  # one dictionary in memory for all
+        analyser = Analyser()  # one dictionary in memory for all, and one model that embeds
+        embedder = embedder_of(settings.embedding)
+        if settings.embedding.model:
+            say(f"loading the model that embeds, {settings.embedding.model}")
+            await load(embedder, settings.embedding)
         web = serve_web(
             *(settings, broker, store),
             node_id=new_id(),
@@ -86,10 +91,11 @@ async def _serve(settings: Settings, web_socket: socket.socket) -> None:
             stop=stop,
             extra_ready=worker_is_ready.is_set,
             analyser=analyser,
+            embedder=embedder,
         )
         works: tuple[JobWork[Any], ...] = (
-            reading_work(settings, store, analyser),
-            reindexing_work(settings, store, analyser),
+            reading_work(settings, store, analyser, embedder),
+            reindexing_work(settings, store, analyser, embedder),
             digesting_work(settings, store, analyser),
         )
         jobs = [

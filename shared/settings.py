@@ -206,6 +206,26 @@ class IngestSettings(_Section):
     )
 
 
+class EmbeddingSettings(_Section):
+    model: str = Field(
+        default="",
+        description="Directory or hub name of a sentence-transformers model; then `nunmal documents reindex`.",
+    )
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="Where it runs: cpu, or cuda:0.")
+    query_prompt: str = Field(
+        default="", description="Put before questions, as `query: ` for E5; empty: what the model brings along."
+    )
+    passage_prompt: str = Field(
+        default="", description="Put before passages, as `passage: `; then `nunmal documents reindex`."
+    )
+    answers_from: Annotated[float | None, _EmptyIsNone] = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Cosine from which a passage answers though it lacks the question's words; empty: none does.",
+    )
+
+
 class MailSettings(_Section):
     url: Annotated[SecretStr | None, _EmptyIsNone] = Field(
         default=None,
@@ -258,6 +278,7 @@ class Settings(_Section):
     retention: RetentionSettings = RetentionSettings()
     worker: WorkerSettings = WorkerSettings()
     ingest: IngestSettings = IngestSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
 
     @property
     def model_name(self) -> str:

@@ -18,6 +18,7 @@ from shared.entrypoint import announce_ready
 from shared.jobs import FAILED
 from shared.settings import load_settings
 from shared.store import Store
+from shared.text.embedding import Embedder, HashedNgrams
 from tests.local_analyser import LocalAnalyser
 from tests.waiting import until
 from web.digests.relay import DigestRelay
@@ -30,14 +31,15 @@ from workers.jobs.work import JobWork
 OTHER_CHARACTERS = 300  # of a chunk, for those who index anew
 
 _PATIENCE_S = 110.0
+_HASHED = HashedNgrams()
 
 
 @contextlib.asynccontextmanager
 async def ingest_worker(
-    store: Store, broker: Broker, *, stale_after_s: float = 60.0, **ingest: float
+    store: Store, broker: Broker, *, stale_after_s: float = 60.0, embedder: Embedder = _HASHED, **ingest: float
 ) -> AsyncIterator[None]:
     """Reads what comes while inside. `stale_after_s`: long, because the analyser beside it holds up its heartbeat."""
-    async with _worker(reading_work, store, broker, stale_after_s, **ingest):
+    async with _worker(_with_vectors(reading_work, embedder), store, broker, stale_after_s, **ingest):
         yield
 
 
@@ -59,11 +61,15 @@ async def digest_worker(
 
 @contextlib.asynccontextmanager
 async def reindex_worker(
-    store: Store, broker: Broker, *, stale_after_s: float = 60.0, **ingest: float
+    store: Store, broker: Broker, *, stale_after_s: float = 60.0, embedder: Embedder = _HASHED, **ingest: float
 ) -> AsyncIterator[None]:
     """Indexes documents anew while inside."""
-    async with _worker(reindexing_work, store, broker, stale_after_s, **ingest):
+    async with _worker(_with_vectors(reindexing_work, embedder), store, broker, stale_after_s, **ingest):
         yield
+
+
+def _with_vectors(work_of: Callable[..., JobWork[Any]], embedder: Embedder) -> Callable[..., JobWork[Any]]:
+    return lambda *others: work_of(*others, embedder)
 
 
 @contextlib.asynccontextmanager

@@ -40,16 +40,18 @@ from shared.text.chunking.fixed import FixedChunker
 from shared.text.chunking.markdown_header import MarkdownHeaderChunker
 from shared.text.chunking.recursive import RecursiveChunker
 from shared.text.chunking.semantic import SemanticChunker
+from shared.text.embedding import HashedNgrams
 from shared.text.extracts import best_run
 from shared.text.morphemes import stems
-from shared.text.passages import EMBEDDER, found_by
+from shared.text.passages import found_by
 from shared.text.retrieval import PassageIndex, Question
 from shared.text.sentences import sentences
 from training.chunking_plot import draw
 
+_EMBEDDER = HashedNgrams()
 STRATEGIES: dict[str, Callable[[int], Chunker]] = {
     "recursive": RecursiveChunker,
-    "semantic": lambda limit: SemanticChunker(limit, EMBEDDER),
+    "semantic": lambda limit: SemanticChunker(limit, _EMBEDDER),
     "fixed": lambda limit: FixedChunker(limit, overlap=limit // 5),
     "markdown header": MarkdownHeaderChunker,
 }
@@ -133,10 +135,10 @@ def measured(collection: Collection, strategy: str, limit: int) -> Measured:
     cut = [(number, chunk) for number, text in enumerate(collection.texts) for chunk in chunker.split(text)]
     texts = [collection.texts[number][chunk.start : chunk.end] for number, chunk in cut]
     finds = [found_by(collection.texts[number], chunk) for number, chunk in cut]
-    index = PassageIndex(texts, [_stems(each) for each in finds], EMBEDDER.embed(finds).astype(np.float16))
+    index = PassageIndex(texts, [_stems(each) for each in finds], _EMBEDDER.embed_documents(finds).astype(np.float16))
     first = among = contained = f1 = 0.0
     for asked in collection.asked:
-        question = Question(asked.text, _stems(asked.text), EMBEDDER.embed([asked.text])[0])
+        question = Question(asked.text, _stems(asked.text), _EMBEDDER.embed_query(asked.text))
         hits = index.search(question, _LOOKED_AT)
         right = [_holds(*cut[hit.place], asked) for hit in hits]
         first += right[0]

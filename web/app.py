@@ -18,6 +18,8 @@ from shared.publishing import Publishing
 from shared.settings import REFERENCE_MODEL, Settings, WebSettings
 from shared.store import Store
 from shared.text.analyser import Analyser
+from shared.text.embedders import embedder_of
+from shared.text.embedding import Embedder
 from shared.topology import CHAT_JOBS, DIGEST_LANE, INGEST_LANE, REINDEX_LANE, lane
 from web.account.deletion import AccountDeletion
 from web.account.my_data import my_data_blueprint
@@ -84,6 +86,7 @@ from web.documents.answer_routes import document_answers_blueprint
 from web.documents.answering import Answering
 from web.documents.collecting import Collecting
 from web.documents.collection_routes import collections_blueprint
+from web.documents.question_vectors import QuestionVectors
 from web.documents.routes import documents_blueprint
 from web.documents.service import DocumentService
 from web.documents.shelf import MOST_AT_ONCE as MOST_DOCUMENTS_AT_ONCE
@@ -138,6 +141,7 @@ def create_app(
     extra_ready: Callable[[], bool] | None = None,
     stream_times: StreamTimes | None = None,
     analyser: Analyser | None = None,
+    embedder: Embedder | None = None,
 ) -> Quart:
     """`broker` and `store` are open. Raises ConfigError without a secret key."""
     if settings.secret_key is None or len(settings.secret_key.get_secret_value()) < 32:
@@ -233,7 +237,9 @@ def create_app(
     app.register_blueprint(turns_blueprint(branches, voting, service, chat_page, visitors))
     app.register_blueprint(search_blueprint(search, visitors))
     documents = DocumentService(store, broker, settings.web)
-    collecting, answering = Collecting(store, settings.web), Answering(store, analyser)
+    question_vectors = QuestionVectors(embedder or embedder_of(settings.embedding))
+    collecting = Collecting(store, settings.web)
+    answering = Answering(store, analyser, question_vectors, settings.embedding.answers_from)
     models = NamedModels(store, settings)
     writing = Writing(store, analyser, admission, cancellation, models, settings.web.document_model)
     shelf = Shelf(documents, collecting, writing, visitors)
@@ -329,6 +335,7 @@ def create_app(
         await broker.declare_lane(INGEST_LANE)
         await broker.declare_lane(REINDEX_LANE)
         await broker.declare_lane(DIGEST_LANE)
+        question_vectors.load()
         async with hub.running():
             tasks = (watch.run(history.take), held.run(), search.indexing.run())
             running = [asyncio.create_task(each) for each in tasks]
@@ -341,6 +348,7 @@ def create_app(
             await outbox.close()
             await pictures.close()
             await search.close()
+            question_vectors.close()
 
     return app
 

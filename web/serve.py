@@ -15,6 +15,7 @@ from shared.broker.base import Broker
 from shared.settings import Settings
 from shared.store import Store
 from shared.text.analyser import Analyser
+from shared.text.embedding import Embedder
 from web.app import create_app, end_streams
 from web.digests.relay import DigestRelay
 from web.ops import begin_drain
@@ -51,14 +52,17 @@ async def serve_web(
     extra_ready: Callable[[], bool] | None = None,
     drain_s: float = 0.0,
     analyser: Analyser | None = None,
+    embedder: Embedder | None = None,
 ) -> None:
     """Serve on `sock` (bound by the caller) until `stop` is set, and for `drain_s` more while /readyz says 503; then
     within 3 s end streams and requests.
 
-    `ready` is set once requests are answered. `broker` and `store` stay open. `analyser`: one that others use too; it
-    is closed here. Raises ConfigError.
+    `ready` is set once requests are answered. `broker` and `store` stay open. `analyser`, `embedder`: such that others
+    use too; they are closed here. Raises ConfigError.
     """
-    app = create_app(*(settings, broker, store), node_id=node_id, extra_ready=extra_ready, analyser=analyser)
+    app = create_app(
+        *(settings, broker, store), node_id=node_id, extra_ready=extra_ready, analyser=analyser, embedder=embedder
+    )
     config = Config(
         app,
         http=BoundedProtocol,

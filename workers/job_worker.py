@@ -4,7 +4,6 @@ NUNMAL_STORE_URL."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import uvloop
@@ -16,6 +15,7 @@ from shared.side_door import Health
 from shared.store import Store
 from shared.telemetry import configure_logging
 from shared.text.analyser import Analyser
+from shared.text.embedders import embedder_of, load
 from shared.watched import watched
 from workers.digest.work import digesting_work
 from workers.ingest.reindexing import reindexing_work
@@ -35,8 +35,6 @@ def main(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     assert settings.broker_url is not None and settings.store_url is not None
     stop, ready = asyncio.Event(), asyncio.Event()
-    works: tuple[Callable[..., JobWork[Any]], ...] = (reading_work, reindexing_work, digesting_work)
-    are_ready = [asyncio.Event() for _ in works]
     stop_on_signals(stop)
     async with (
         watched(settings, "ingest", Health(ready, stop)),
@@ -45,15 +43,22 @@ async def _serve(settings: Settings) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         announcing = tasks.create_task(_announce(ready))
-        analyser = Analyser()
+        analyser, embedder = Analyser(), embedder_of(settings.embedding)
+        works: tuple[JobWork[Any], ...] = (
+            reading_work(settings, store, analyser, embedder),
+            reindexing_work(settings, store, analyser, embedder),
+            digesting_work(settings, store, analyser),
+        )
+        are_ready = [asyncio.Event() for _ in works]
         try:
+            await load(embedder, settings.embedding)
             async with asyncio.TaskGroup() as rooms:
-                for work_of, is_ready in zip(works, are_ready, strict=True):
-                    work: JobWork[Any] = work_of(settings, store, analyser)
+                for work, is_ready in zip(works, are_ready, strict=True):
                     rooms.create_task(serve_jobs(settings, broker, store, work, ready=is_ready, stop=stop))
                 await asyncio.gather(*(is_ready.wait() for is_ready in are_ready))
                 ready.set()
         finally:
+            embedder.close()
             await analyser.close()
         announcing.cancel()
 

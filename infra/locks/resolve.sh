@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# infra/locks/resolve.sh PYTHON   resolve pyproject.toml into infra/locks/{run,test,training}.txt
-# Every version is pinned and hashed; torch alone is left out (torch.txt says why). test and training hold all of run.
+# infra/locks/resolve.sh PYTHON   resolve pyproject.toml into infra/locks/{run,test,training,embedding}.txt
+# Every version is pinned and hashed; torch alone is left out (torch.txt says why). The others hold all of run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools=build/lock-venv
@@ -18,3 +18,4 @@ echo 'setuptools' >>build/lock-torch.in   # builds our own package without fetch
 compile run
 compile test --extra test --constraint infra/locks/run.txt
 compile training --extra training --constraint infra/locks/run.txt
+compile embedding --extra embedding --constraint infra/locks/run.txt

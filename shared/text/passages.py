@@ -4,7 +4,7 @@ has a name: passages of one name belong together, and a document is searched by 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -17,8 +17,6 @@ from shared.text.chunking.recursive import RecursiveChunker
 from shared.text.chunking.semantic import SemanticChunker
 from shared.text.embedding import Embedder, HashedNgrams
 from shared.text.morphemes import Stem
-
-EMBEDDER: Embedder = HashedNgrams(dimensions=2048)
 
 _VERSION = "1"  # of what is found by what: another one where stems or their order change
 
@@ -38,7 +36,7 @@ class Indexing:
 
     strategy: Strategy = Strategy.HEADERS
     characters: int = 500
-    embedder: Embedder = EMBEDDER
+    embedder: Embedder = field(default_factory=HashedNgrams)
 
     @property
     def name(self) -> str:
@@ -59,8 +57,10 @@ class Indexing:
     def passages(
         self, document_id: str, page: Page, chunks: Sequence[Chunk], stems: Sequence[Sequence[Stem]]
     ) -> list[Passage]:
-        """`stems`: of what each chunk is found by. Takes a millisecond a chunk: not on an event loop."""
-        vectors = self.embedder.embed([found_by(page.text, chunk) for chunk in chunks]).astype(np.float16)
+        """`stems`: of what each chunk is found by. Takes a millisecond a chunk, more where a model embeds: not on an
+        event loop. Raises EmbeddingUnavailable."""
+        found_bys = [found_by(page.text, chunk) for chunk in chunks]
+        vectors = self.embedder.embed_documents(found_bys).astype(np.float16)
         return [
             Passage(
                 document_id,
@@ -75,7 +75,7 @@ class Indexing:
         ]
 
 
-def embedder_of(index: str) -> str:
+def embedder_name(index: str) -> str:
     """The name of the embedder that made an index of this name."""
     return index.split("/", 2)[-1]
 

@@ -19,6 +19,7 @@ import bm25s
 import numpy as np
 
 STEM_WEIGHT, PAIR_WEIGHT, VECTOR_WEIGHT, COVERAGE_WEIGHT = 1.21, 1.77, 0.21, 1.77
+MEANING_WEIGHT = 2.0  # of vectors, where a trained model made them
 NEAR_WEIGHT, ORDER_WEIGHT = 1.19, 0.61
 NEAR_PAIRS_WEIGHT, PAIRS_IN_ORDER_WEIGHT = 2.03, 1.21
 ANSWERS_FROM = 0.38  # certainty that the best passage has to have
@@ -34,7 +35,7 @@ _GAPS = re.compile(r"[\W_]+")
 class Question(NamedTuple):
     text: str
     stems: Sequence[str]
-    vector: np.ndarray  # (dimensions,)
+    vector: np.ndarray | None = None  # (dimensions,)
 
 
 class Hit(NamedTuple):
@@ -45,6 +46,7 @@ class Hit(NamedTuple):
     score: float
     coverage: float
     nearness: float
+    cosine: float  # 0 without vectors
 
     @property
     def certainty(self) -> float:
@@ -53,13 +55,23 @@ class Hit(NamedTuple):
 
 
 class PassageIndex:
-    """Passages of one person, in memory. `vectors`: (passages, dimensions), of any float type."""
+    """Passages of one person, in memory. `vectors`: (passages, dimensions), of any float type, where there are some;
+    with `knows_meaning` the nearest are looked at too, though they share no word with what is asked."""
 
-    def __init__(self, texts: Sequence[str], stems: Sequence[Sequence[str]], vectors: np.ndarray) -> None:
-        assert len(texts) == len(stems) == len(vectors)
+    def __init__(
+        self,
+        texts: Sequence[str],
+        stems: Sequence[Sequence[str]],
+        vectors: np.ndarray | None = None,
+        *,
+        knows_meaning: bool = False,
+    ) -> None:
+        assert len(texts) == len(stems) and (vectors is None or len(vectors) == len(texts))
         self._texts = texts
         self._stems = stems
-        self._vectors = vectors
+        self._vectors = vectors if vectors is None or not knows_meaning else vectors.astype(np.float32)
+        self._knows_meaning = knows_meaning
+        self._vector_weight = MEANING_WEIGHT if knows_meaning else VECTOR_WEIGHT
         self._by_stem = _Ranking(stems, _STEMS_K1, _STEMS_B)
         self._by_pair = _Ranking([pairs(text) for text in texts], _PAIRS_K1, _PAIRS_B)
 
@@ -74,16 +86,20 @@ class PassageIndex:
         by_stem = _normal(self._by_stem.scores(question.stems))
         by_pair = _normal(self._by_pair.scores(asked_pairs))
         first = _best(by_stem + by_pair, max(limit, _LOOKED_AT))
+        if self._knows_meaning:
+            nearest = _best(self._cosines(question, slice(None)), max(limit, _LOOKED_AT))
+            first = np.concatenate([first, nearest[~np.isin(nearest, first)]])
         weights = {stem: self.weight(stem) for stem in question.stems}
         pair_weights = {pair: self._by_pair.weight(pair) for pair in asked_pairs}
         stems = [self._stems[at] for at in first]
         in_pairs = [pairs(self._texts[at]) for at in first]
         near = np.array([_nearness(each, weights, _NEAR) for each in stems])
+        cosines = self._cosines(question, first)
         coverage = np.array([self.coverage(question.stems, frozenset(each)) for each in stems])
         scores = (
             STEM_WEIGHT * by_stem[first]
             + PAIR_WEIGHT * by_pair[first]
-            + VECTOR_WEIGHT * _normal(self._vectors[first].astype(np.float32) @ question.vector)
+            + self._vector_weight * _normal(cosines)
             + COVERAGE_WEIGHT * coverage
             + NEAR_WEIGHT * near
             + ORDER_WEIGHT * np.array([_in_order(each, question.stems, 2) for each in stems])
@@ -91,7 +107,15 @@ class PassageIndex:
             + PAIRS_IN_ORDER_WEIGHT * np.array([_in_order(each, asked_pairs, _RUN) for each in in_pairs])
         )
         best = np.argsort(-scores, kind="stable")[:limit]
-        return [Hit(int(first[at]), float(scores[at]), float(coverage[at]), float(near[at])) for at in best]
+        measures = (scores, coverage, near, cosines)
+        return [Hit(int(first[at]), *(float(measure[at]) for measure in measures)) for at in best]
+
+    def _cosines(self, question: Question, which: np.ndarray | slice) -> np.ndarray:
+        """Of the question with these passages; 0 where there is nothing to compare."""
+        vectors, asked = self._vectors, question.vector
+        if vectors is None or asked is None or vectors.shape[1:] != asked.shape:
+            return np.zeros(len(self), np.float32)[which]
+        return np.asarray(vectors[which].astype(np.float32, copy=False) @ asked)
 
     def weight(self, stem: str) -> float:
         """How much a stem tells: BM25's inverse document frequency. What no passage has tells as much as what one has:

@@ -62,10 +62,10 @@ def ask(person: Person, question: str) -> tuple[str, str]:
     return conversation, person.turns(conversation)[-1].generation_id
 
 
-def begin(person: Person, conversation: str, generation_id: str) -> Transcript:
+def begin(person: Person, conversation: str, generation_id: str, characters: int = 400) -> Transcript:
     """What a browser has when the answer has well begun."""
     for have in person.stream(conversation, generation_id):
-        if len(have.text) > 400:
+        if len(have.text) > characters:
             return have
     raise AssertionError(f"the answer ended early: {have}")
 

@@ -27,6 +27,7 @@ from tests.local_analyser import LocalAnalyser
 from tests.service import ROOT
 from tests.waiting import until
 from web.documents.answering import Answering
+from web.documents.question_vectors import QuestionVectors
 from workers.ingest.indexing import passages_of
 
 pytestmark = pytest.mark.timeout(180)
@@ -55,6 +56,10 @@ async def _indexes(store: Store, document: Document) -> set[str]:
     return {passage.index for passage in passages}
 
 
+def _answering(store: Store) -> Answering:
+    return Answering(store, LocalAnalyser(), QuestionVectors(HashedNgrams()))
+
+
 async def _ask(answering: Answering) -> bool:
     answer = await answering.answer("u", _ASKED)
     return any(_SAID in citation.quote for citation in answer.citations)
@@ -64,7 +69,7 @@ async def test_every_question_is_answered_while_documents_are_indexed_anew(
     store: Store, memory_broker: MemoryBroker
 ) -> None:
     documents = await _read(store, memory_broker, count=3)
-    answering = Answering(store, LocalAnalyser())
+    answering = _answering(store)
     for document in documents:
         assert await store.reindexings.add(document, _OTHER.name)
     seen: set[frozenset[str]] = set()
@@ -103,7 +108,7 @@ async def test_an_index_that_is_replaced_while_it_is_read_is_read_again(
 
     monkeypatch.setattr(contents, "passages", overtaken)
 
-    assert await _ask(Answering(store, LocalAnalyser()))
+    assert await _ask(_answering(store))
     assert calls == 2
 
 
@@ -124,7 +129,7 @@ async def test_a_killed_worker_is_followed_by_one_that_ends_with_the_same_index(
         killed.wait()
     (left,) = await store.reindexings.all()
     assert 2 <= left.pages_done < _MANY
-    assert await _ask(Answering(store, LocalAnalyser())), "the old index still answers"
+    assert await _ask(_answering(store)), "the old index still answers"
 
     await store.reindexings.add(other, _OTHER.name)
     async with reindex_worker(store, memory_broker, stale_after_s=4.0, chunk_characters=OTHER_CHARACTERS):
@@ -148,7 +153,7 @@ async def test_a_worker_that_makes_another_index_leaves_the_old_one_in_use(
     (job,) = await store.reindexings.all()
     assert (job.state, job.error_code) == (FAILED, "index_unlike")
     assert await _indexes(store, document) == {FIRST_INDEX}
-    assert await _ask(Answering(store, LocalAnalyser()))
+    assert await _ask(_answering(store))
     assert await store.reindexings.add(document, _OTHER.name), "what failed may be tried again"
 
 
@@ -175,7 +180,7 @@ async def test_documents_of_two_embedders_are_asked_together(store: Store, memor
         await store.documents.contents.put_passages("u", made)
     assert await store.documents.switch_index(other.id, FIRST_INDEX, small.name, "digest")
 
-    answer = await Answering(store, LocalAnalyser()).answer("u", _ASKED)
+    answer = await _answering(store).answer("u", _ASKED)
     assert {citation.document_id for citation in answer.citations} == {one.id, other.id}
 
 

@@ -18,10 +18,12 @@ from shared.documents import MOST_QUESTION_CHARACTERS, Document, DocumentState, 
 from shared.errors import NotFound
 from shared.store import Store
 from shared.text.analyser import Analyser
+from shared.text.embedding import Embedder
 from shared.text.extracts import best_run
-from shared.text.passages import EMBEDDER, embedder_of
+from shared.text.passages import embedder_name
 from shared.text.retrieval import ANSWERS_FROM, Hit, PassageIndex, Question
 from shared.text.sentences import Span, sentences
+from web.documents.question_vectors import QuestionVectors
 from web.forms import tidy
 
 MOST_CITATIONS = 3
@@ -97,9 +99,15 @@ class _Quoted:
 
 
 class Answering:
-    def __init__(self, store: Store, analyser: Analyser) -> None:
+    """`answers_from`: the cosine from which a passage answers though it lacks the question's words; None: none does."""
+
+    def __init__(
+        self, store: Store, analyser: Analyser, vectors: QuestionVectors, answers_from: float | None = None
+    ) -> None:
         self._store = store
         self._analyser = analyser
+        self._vectors = vectors
+        self._answers_from = answers_from
         self._shelves: OrderedDict[tuple[str, frozenset[_Indexed]], _Shelf] = OrderedDict()
 
     async def answer(self, user_id: str, text: str, documents: Sequence[str] | None = None) -> Answer:
@@ -121,9 +129,9 @@ class Answering:
             return Answer(text, (), 0)
         shelf = await self._shelf(user_id, ready)
         (stems,) = await self._analyser.stems([text])
-        question = Question(text, [stem.text for stem in stems], EMBEDDER.embed([text])[0])
+        question = Question(text, [stem.text for stem in stems], await self._vectors.of(text))
         hits = await asyncio.to_thread(shelf.index.search, question, _LOOKED_AT)
-        if not answers(hits):
+        if not any(answers(hit, self._answers_from) for hit in hits):
             return Answer(text, (), len(ready))
         names = {document.id: document.name for document in ready}
         quoted = await self._quoted(shelf, hits, question)
@@ -156,6 +164,8 @@ class Answering:
             stems = await self._analyser.stems([whole[start:end] for start, end in spans])
             said = [frozenset(stem.text for stem in sentence) for sentence in stems]
             worth, run = best_run(said, lambda run: shelf.index.coverage(question.stems, run))
+            if hit.certainty < ANSWERS_FROM and _means_it(hit, self._answers_from):
+                worth, run = hit.cosine, range(len(spans))  # its words say nothing about which of them answers
             found.append(_Quoted(passage, whole, spans, run, worth * hit.score))
         least = _WORTH_SHOWING * max(each.worth for each in found)
         best = [each for each in found if each.worth >= least][:MOST_CITATIONS]
@@ -170,7 +180,7 @@ class Answering:
         passages = await self._passages(user_id, documents)
         texts = await self._store.documents.contents.texts(user_id, sorted(each.id for each in documents))
         whole = [passage for passage in passages if (passage.document_id, passage.page) in texts]
-        shelf = await asyncio.to_thread(_shelved, whole, texts)
+        shelf = await asyncio.to_thread(_shelved, whole, texts, self._vectors.embedder)
         self._shelves[key] = shelf
         while len(self._shelves) > 1 and sum(len(each.passages) for each in self._shelves.values()) > _MOST_CACHED:
             self._shelves.popitem(last=False)
@@ -192,19 +202,23 @@ class Answering:
         return [passage for each in sorted(indexes.items()) for passage in read[each]]
 
 
-def answers(hits: Sequence[Hit]) -> bool:
-    """Whether the best passages say anything about what was asked."""
-    return max((hit.certainty for hit in hits), default=0.0) >= ANSWERS_FROM
+def answers(hit: Hit, answers_from: float | None) -> bool:
+    """Whether a passage says anything about what was asked, in its words or in others."""
+    return hit.certainty >= ANSWERS_FROM or _means_it(hit, answers_from)
 
 
-def _shelved(passages: Sequence[Passage], texts: dict[tuple[str, int], str]) -> _Shelf:
+def _means_it(hit: Hit, answers_from: float | None) -> bool:
+    return answers_from is not None and hit.cosine >= answers_from
+
+
+def _shelved(passages: Sequence[Passage], texts: dict[tuple[str, int], str], embedder: Embedder) -> _Shelf:
     """Vectors count where all of them are of the embedder that questions have."""
     cut = [texts[each.document_id, each.page][each.start : each.end] for each in passages]
-    if {embedder_of(each.index) for each in passages} == {EMBEDDER.name}:
+    vectors = None
+    if {embedder_name(each.index) for each in passages} == {embedder.name}:
         vectors = np.stack([np.frombuffer(each.vector, np.float16) for each in passages])
-    else:
-        vectors = np.zeros((len(passages), EMBEDDER.embed([""]).shape[1]), np.float16)
-    return _Shelf(passages, texts, PassageIndex(cut, [each.stems for each in passages], vectors))
+    stems = [each.stems for each in passages]
+    return _Shelf(passages, texts, PassageIndex(cut, stems, vectors, knows_meaning=embedder.knows_meaning))
 
 
 def _citation(quoted: _Quoted, names: dict[str, str]) -> Citation:

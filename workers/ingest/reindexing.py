@@ -10,6 +10,7 @@ from shared.metrics import REINDEXED_DOCUMENTS
 from shared.settings import Settings
 from shared.store import Store
 from shared.text.analyser import Analyser
+from shared.text.embedding import Embedder
 from shared.text.passages import Indexing
 from workers.ingest.indexing import passages_of
 from workers.ingest.work import indexing_of
@@ -53,5 +54,5 @@ class ReindexingWork(JobWork[Reindexing]):
         require(await self._store.documents.switch_index(job.id, document.index, job.index, digest))
 
 
-def reindexing_work(settings: Settings, store: Store, analyser: Analyser) -> ReindexingWork:
-    return ReindexingWork(store, analyser, indexing_of(settings.ingest))
+def reindexing_work(settings: Settings, store: Store, analyser: Analyser, embedder: Embedder) -> ReindexingWork:
+    return ReindexingWork(store, analyser, indexing_of(settings.ingest, embedder))

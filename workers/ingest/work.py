@@ -9,6 +9,7 @@ from shared.metrics import INGEST_DOCUMENTS
 from shared.settings import IngestSettings, Settings
 from shared.store import Store
 from shared.text.analyser import Analyser
+from shared.text.embedding import Embedder
 from shared.text.passages import Indexing, Strategy
 from workers.ingest.ocr.base import OcrEngine
 from workers.ingest.ocr.tesseract import Tesseract
@@ -43,11 +44,11 @@ class ReadingWork(JobWork[Document]):
         INGEST_DOCUMENTS.labels(outcome).inc()
 
 
-def reading_work(settings: Settings, store: Store, analyser: Analyser) -> ReadingWork:
+def reading_work(settings: Settings, store: Store, analyser: Analyser, embedder: Embedder) -> ReadingWork:
     reader = PageReader(most_pages=settings.ingest.max_pages, within_s=settings.ingest.page_timeout_s)
     ocr = Tesseract(settings.ingest.ocr_timeout_s)
-    return ReadingWork(store, analyser, reader, ocr, indexing_of(settings.ingest))
+    return ReadingWork(store, analyser, reader, ocr, indexing_of(settings.ingest, embedder))
 
 
-def indexing_of(settings: IngestSettings) -> Indexing:
-    return Indexing(Strategy(settings.chunking), settings.chunk_characters)
+def indexing_of(settings: IngestSettings, embedder: Embedder) -> Indexing:
+    return Indexing(Strategy(settings.chunking), settings.chunk_characters, embedder)

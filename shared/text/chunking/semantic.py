@@ -36,5 +36,5 @@ class SemanticChunker:
 
     def _likeness(self, pieces: list[str]) -> np.ndarray:
         """Of each with the next (n - 1): the cosine."""
-        vectors = self.embedder.embed(pieces)
+        vectors = self.embedder.embed_documents(pieces)
         return np.asarray(np.einsum("nd,nd->n", vectors[:-1], vectors[1:]))

@@ -13,12 +13,14 @@ from shared.broker.memory import MemoryBroker
 from shared.documents import Document, DocumentKind
 from shared.messages import IngestDocument
 from shared.store import Store
+from shared.text.embedding import HashedNgrams
 from shared.topology import INGEST_LANE
 from tests.bench.documents.korquad import Question
 from tests.documents import pdf_of
 from tests.ingest_house import ended, ingest_worker
 from tests.local_analyser import LocalAnalyser
 from web.documents.answering import Answering
+from web.documents.question_vectors import QuestionVectors
 
 _PASSAGES = 20  # of one PDF, each on a page of its own
 _LONGEST = 1400  # characters that fit on such a page
@@ -40,7 +42,9 @@ async def cited(
                 read = [await ended(store, file) for file in files]
             seconds = time.monotonic() - begun
             pages = sum(document.pages_done for document in read)
-            rows = await _asked(Answering(store, LocalAnalyser()), groups, asked, per_document)
+            rows = await _asked(
+                Answering(store, LocalAnalyser(), QuestionVectors(HashedNgrams())), groups, asked, per_document
+            )
     right = sum(row["cited"] == row["page"] for row in rows)
     return {
         "documents": len(groups),

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from shared.text.embedding import Embedder
 from shared.text.morphemes import stems
-from shared.text.passages import EMBEDDER
 from shared.text.retrieval import ANSWERS_FROM, PassageIndex, Question
 from tests.bench.documents.korquad import Question as Asked
 from tests.bench.figures import percentile
@@ -19,26 +19,42 @@ from tests.bench.figures import percentile
 _GROUP = 20  # passages of one person's documents, where nothing should be answered about others'
 _PER_GROUP = 30  # questions
 _TIMED = 300  # questions
+_AT_ONCE = 64  # passages
+_MORE_FALSE_ANSWERS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Passages and questions with their stems, taken once."""
+    """Passages and questions with their stems and vectors, taken once."""
 
     passages: Sequence[str]
     passage_stems: Sequence[Sequence[str]]
+    vectors: np.ndarray  # of the passages
+    knows_meaning: bool
     asked: Sequence[Asked]
     questions: Sequence[Question]
 
+    def index(self, which: Sequence[int] | None = None) -> PassageIndex:
+        """Of these passages, or of all."""
+        which = range(len(self.passages)) if which is None else which
+        return PassageIndex(
+            [self.passages[each] for each in which],
+            [self.passage_stems[each] for each in which],
+            self.vectors[list(which)],
+            knows_meaning=self.knows_meaning,
+        )
 
-def prepared(passages: Sequence[str], asked: Sequence[Asked]) -> Prepared:
+
+def prepared(passages: Sequence[str], asked: Sequence[Asked], embedder: Embedder) -> Prepared:
     """Takes minutes for KorQuAD."""
-    vectors = EMBEDDER.embed([each.text for each in asked])
     questions = [
-        Question(each.text, [stem.text for stem in stems(each.text)], vector)
-        for each, vector in zip(asked, vectors, strict=True)
+        Question(each.text, [stem.text for stem in stems(each.text)], embedder.embed_query(each.text)) for each in asked
     ]
-    return Prepared(passages, [[stem.text for stem in stems(passage)] for passage in passages], asked, questions)
+    passage_stems = [[stem.text for stem in stems(passage)] for passage in passages]
+    vectors = np.concatenate(
+        [embedder.embed_documents(passages[at : at + _AT_ONCE]) for at in range(0, len(passages), _AT_ONCE)]
+    )
+    return Prepared(passages, passage_stems, vectors, embedder.knows_meaning, asked, questions)
 
 
 def halves(count: int, seed: int) -> tuple[list[int], list[int]]:
@@ -50,7 +66,7 @@ def halves(count: int, seed: int) -> tuple[list[int], list[int]]:
 
 def found(data: Prepared, which: Sequence[int]) -> dict[str, Any]:
     """Hits of these questions among all passages. Equal scores count by their order, as people see them."""
-    index = PassageIndex(data.passages, data.passage_stems, EMBEDDER.embed(list(data.passages)))
+    index = data.index()
     places, times = [], []
     for number in which:
         begun = time.perf_counter()
@@ -70,7 +86,7 @@ def found(data: Prepared, which: Sequence[int]) -> dict[str, Any]:
 def scaled(data: Prepared, chunks: int, seed: int) -> dict[str, Any]:
     """How long one search takes among `chunks`, each made of halves of two passages."""
     chance = random.Random(seed)
-    vectors = EMBEDDER.embed(list(data.passages)).astype(np.float16)
+    vectors = data.vectors.astype(np.float16)
     texts, stems_of, owners = [], [], []
     for _ in range(chunks):
         one, other = chance.randrange(len(data.passages)), chance.randrange(len(data.passages))
@@ -80,7 +96,7 @@ def scaled(data: Prepared, chunks: int, seed: int) -> dict[str, Any]:
         stems_of.append([*found[: len(found) // 2], *rest[len(rest) // 2 :]])
         owners.append(one)
     begun = time.monotonic()
-    index = PassageIndex(texts, stems_of, vectors[owners])
+    index = PassageIndex(texts, stems_of, vectors[owners], knows_meaning=data.knows_meaning)
     built_s = time.monotonic() - begun
     times = []
     for question in chance.sample(list(data.questions), min(_TIMED, len(data.questions))):
@@ -97,23 +113,43 @@ def answered(data: Prepared, which: Sequence[int], seed: int) -> dict[str, Any]:
     for number in which:
         of_passage.setdefault(data.asked[number].passage, []).append(number)
     groups = [range(at, at + _GROUP) for at in range(0, len(data.passages) - _GROUP + 1, _GROUP)]
-    refused: list[float] = []
-    wrong: list[float] = []
+    refused: list[tuple[float, float]] = []
+    wrong: list[tuple[float, float]] = []
     for at, group in enumerate(groups):
-        texts = [data.passages[number] for number in group]
-        index = PassageIndex(texts, [data.passage_stems[number] for number in group], EMBEDDER.embed(texts))
+        index = data.index(group)
         other = groups[(at + len(groups) // 2) % len(groups)]
         for asked_of, kept in ((group, refused), (other, wrong)):
             pool = [number for passage in asked_of for number in of_passage.get(passage, ())]
             for number in chance.sample(pool, min(_PER_GROUP, len(pool))):
                 hits = index.search(data.questions[number], 5)
-                kept.append(max(hit.certainty for hit in hits))
+                kept.append((max(hit.certainty for hit in hits), max(hit.cosine for hit in hits)))
     return {
         "threshold": ANSWERS_FROM,
         "questions_of_others": len(wrong),
-        "false_answer_rate": sum(certainty >= ANSWERS_FROM for certainty in wrong) / len(wrong),
+        "false_answer_rate": _answered(wrong) / len(wrong),
         "questions_of_its_own": len(refused),
-        "false_refusal_rate": sum(certainty < ANSWERS_FROM for certainty in refused) / len(refused),
-        "certainty_of_others": wrong,
-        "certainty_of_its_own": refused,
+        "false_refusal_rate": 1 - _answered(refused) / len(refused),
+        "of_others": wrong,  # certainty and cosine of the best
+        "of_its_own": refused,
     }
+
+
+def by_meaning(tuned: dict[str, Any], reported: dict[str, Any]) -> dict[str, Any]:
+    """The lowest cosine from which a passage may answer though it lacks the question's words, if one more of 200
+    questions about others is answered for it: chosen on one half, told of the other."""
+    allowed = tuned["false_answer_rate"] + _MORE_FALSE_ANSWERS
+    enough = (
+        cosine
+        for cosine in sorted({cosine for _, cosine in tuned["of_others"]})
+        if _answered(tuned["of_others"], cosine) / len(tuned["of_others"]) <= allowed
+    )
+    answers_from = next(enough, 1.0)
+    return {
+        "answers_from": answers_from,
+        "false_answer_rate": _answered(reported["of_others"], answers_from) / len(reported["of_others"]),
+        "false_refusal_rate": 1 - _answered(reported["of_its_own"], answers_from) / len(reported["of_its_own"]),
+    }
+
+
+def _answered(found: Sequence[tuple[float, float]], answers_from: float = 2.0) -> int:
+    return sum(certainty >= ANSWERS_FROM or cosine >= answers_from for certainty, cosine in found)

@@ -13,8 +13,6 @@ from shared.messages import GenerateReply
 from shared.settings import load_settings
 from shared.store import Store
 from shared.text.analyser import Analyser
-from shared.text.passages import EMBEDDER
-from shared.text.retrieval import PassageIndex
 from shared.topology import CHAT_JOBS, lane
 from tests.bench.documents.korquad import Question
 from tests.bench.documents.retrieval import Prepared
@@ -36,7 +34,7 @@ async def written(data: Prepared, count: int, seed: int) -> dict[str, Any]:
     passage bears out."""
     chance = random.Random(f"{seed} written")
     asked_places = chance.sample(range(len(data.asked)), count)
-    index = PassageIndex(data.passages, data.passage_stems, EMBEDDER.embed(list(data.passages)))
+    index = data.index()
     settings = load_settings({}, worker={"stale_after_s": 60.0})
     where = lane(CHAT_JOBS, settings.model_name)
     analyser = Analyser()

@@ -56,8 +56,7 @@ async def _enrol(visitor: WebVisitor) -> tuple[str, dict[str, str]]:
     return secret, {"enrolment": re.findall(r'name="enrolment" value="([^"]+)"', visitor.page)[0]}
 
 
-@pytest.fixture
-async def owner(app: Quart) -> Owner:
+async def _owner(app: Quart) -> Owner:
     visitor = WebVisitor(app)
     email = await visitor.sign_up()
     secret, fields = await _enrol(visitor)
@@ -69,6 +68,11 @@ async def owner(app: Quart) -> Owner:
     assert switched.status_code == 200
     codes = re.findall(r"<code>([a-z2-9-]{14})</code>", visitor.page)
     return Owner(visitor, email, secret, codes, fields["enrolment"])
+
+
+@pytest.fixture
+async def owner(app: Quart) -> Owner:
+    return await _owner(app)
 
 
 async def _is_in(visitor: WebVisitor) -> bool:
@@ -172,11 +176,8 @@ async def test_a_recovery_code_works_once_however_it_is_typed(app: Quart, owner:
 
 
 async def test_codes_of_one_account_are_worth_nothing_for_another(app: Quart, owner: Owner) -> None:
-    other = WebVisitor(app)
-    email = await other.sign_up()
-    secret, fields = await _enrol(other)
-    await other.post("/account/second-step/on", code=pyotp.TOTP(secret).at(time.time(), counter_offset=-1), **fields)
-    stranger = await Owner(other, email, secret, []).password(app)
+    other = await _owner(app)
+    stranger = await other.password(app)
 
     for code in (owner.codes[0], owner.code()):
         assert (await stranger.post("/login/code", code=code)).status_code == 403

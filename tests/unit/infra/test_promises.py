@@ -58,6 +58,7 @@ def test_tests_and_training_install_what_running_installs() -> None:
 
     assert pins["run"] <= pins["test"]
     assert pins["run"] <= pins["training"]
+    assert pins["run"] <= pins["embedding"]
 
 
 def test_compose_sets_only_settings_that_exist() -> None:
@@ -76,9 +77,10 @@ def test_compose_passes_everything_on_that_pages_and_letters_need() -> None:
     settings = load_settings({})
     names = {f"NUNMAL_WEB__{name}".upper() for name, _ in settings.web} - {"NUNMAL_WEB__HOST", "NUNMAL_WEB__PORT"}
     names |= {f"NUNMAL_RETENTION__{name}".upper() for name, _ in settings.retention} | {"NUNMAL_MAIL__URL"}
+    names |= {f"NUNMAL_EMBEDDING__{name}".upper() for name, _ in settings.embedding}
 
     assert "NUNMAL_WEB__TRUSTED_PROXIES" in names
-    passed = {name for name in web["environment"] if name.startswith(("NUNMAL_WEB__", "NUNMAL_RETENTION__"))}
+    passed = {name for name in web["environment"] if re.match("NUNMAL_(WEB|RETENTION|EMBEDDING)__", name)}
     assert passed | {"NUNMAL_MAIL__URL"} == names
     assert {web["environment"][name] for name in names} == {None}, "a default stands in shared/settings.py only"
 
@@ -117,15 +119,24 @@ def test_the_image_has_the_rooms_that_run_and_no_other() -> None:
     assert not copied & {"training", "tests", "."}
 
 
-def test_torch_is_in_the_workers_image_only() -> None:
+def test_every_service_runs_on_an_image_that_has_what_it_needs_and_no_more() -> None:
     lines = (ROOT / "infra" / "docker" / "Dockerfile").read_text(encoding="utf-8")
-    web, worker = re.split(r"^FROM web AS worker$", lines, flags=re.MULTILINE)
+    stages = re.split(r"^FROM (\S+) AS (\S+)$", lines, flags=re.MULTILINE)[1:]
+    added = {name: (base, text) for base, name, text in zip(stages[::3], stages[1::3], stages[2::3], strict=True)}
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 
-    assert "torch.txt" not in web
-    assert "torch.txt" in worker
-    targets = {name: service["build"]["target"] for name, service in services.items() if "build" in service}
-    assert {name for name, target in targets.items() if target == "web"} == {"web", "ingest", "commands"}
+    def has(target: str, what: str) -> bool:
+        return target in added and (what in added[target][1] or has(added[target][0], what))
+
+    targets = {
+        name: _DEFAULT.sub(r"\1", service["build"]["target"])
+        for name, service in services.items()
+        if "build" in service
+    }
+    assert set(targets.values()) <= set(added)
+    assert {name for name, target in targets.items() if not has(target, "torch.txt")} == {"web", "ingest", "commands"}
+    assert {name for name, target in targets.items() if not has(target, "tesseract-ocr-kor")} == {"web", "commands"}
+    assert [name for name in added if has(name, "embedding.txt")] == ["embedding"]
 
 
 def test_containers_have_no_rights_they_do_not_need() -> None:

@@ -17,11 +17,11 @@ PASSAGES = {
 
 
 def index() -> PassageIndex:
-    return PassageIndex(list(PASSAGES), list(PASSAGES.values()), _EMBEDDER.embed(list(PASSAGES)))
+    return PassageIndex(list(PASSAGES), list(PASSAGES.values()), _EMBEDDER.embed_documents(list(PASSAGES)))
 
 
 def asked(text: str, *stems: str) -> Question:
-    return Question(text, stems, _EMBEDDER.embed([text])[0])
+    return Question(text, stems, _EMBEDDER.embed_query(text))
 
 
 def test_the_passage_with_the_rare_words_comes_first() -> None:
@@ -85,7 +85,7 @@ def test_pairs_stay_within_words() -> None:
 
 
 def test_vectors_have_length_one_and_forgive_endings() -> None:
-    vectors = _EMBEDDER.embed(["하천의 길이", "하천은 길이가", "축제", "?"])
+    vectors = _EMBEDDER.embed_documents(["하천의 길이", "하천은 길이가", "축제", "?"])
 
     assert np.linalg.norm(vectors, axis=1).tolist() == pytest.approx([1.0, 1.0, 1.0, 0.0])
     assert vectors[0] @ vectors[1] > 2 * abs(vectors[0] @ vectors[2])
