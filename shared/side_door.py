@@ -58,11 +58,11 @@ class Health:
         """Until cancelled; also measures how late the event loop wakes."""
         loop = asyncio.get_running_loop()
         EVENT_LOOP_TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))  # counted when somebody asks
+        DRAINING.set_function(self._stop.is_set)
         while True:
             asked_at = loop.time()
             await asyncio.sleep(_TICK_S)
             EVENT_LOOP_LAG.observe(max(0.0, loop.time() - asked_at - _TICK_S))
-            DRAINING.set(self._stop.is_set())
             self._ticked_at = time.monotonic()
 
 
