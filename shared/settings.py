@@ -218,6 +218,9 @@ class EmbeddingSettings(_Section):
     passage_prompt: str = Field(
         default="", description="Put before passages, as `passage: `; then `nunmal documents reindex`."
     )
+    weight: float = Field(
+        default=0.5, ge=0, description="Of its cosine in the score of a passage, where words have up to 10."
+    )
     answers_from: Annotated[float | None, _EmptyIsNone] = Field(
         default=None,
         gt=0,

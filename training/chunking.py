@@ -44,7 +44,7 @@ from shared.text.embedding import HashedNgrams
 from shared.text.extracts import best_run
 from shared.text.morphemes import stems
 from shared.text.passages import found_by
-from shared.text.retrieval import PassageIndex, Question
+from shared.text.retrieval import PassageIndex, Question, Vectors
 from shared.text.sentences import sentences
 from training.chunking_plot import draw
 
@@ -135,7 +135,8 @@ def measured(collection: Collection, strategy: str, limit: int) -> Measured:
     cut = [(number, chunk) for number, text in enumerate(collection.texts) for chunk in chunker.split(text)]
     texts = [collection.texts[number][chunk.start : chunk.end] for number, chunk in cut]
     finds = [found_by(collection.texts[number], chunk) for number, chunk in cut]
-    index = PassageIndex(texts, [_stems(each) for each in finds], _EMBEDDER.embed_documents(finds).astype(np.float16))
+    vectors = Vectors.of(_EMBEDDER, _EMBEDDER.embed_documents(finds).astype(np.float16))
+    index = PassageIndex(texts, [_stems(each) for each in finds], vectors)
     first = among = contained = f1 = 0.0
     for asked in collection.asked:
         question = Question(asked.text, _stems(asked.text), _EMBEDDER.embed_query(asked.text))

@@ -19,6 +19,7 @@ def embedder_of(settings: EmbeddingSettings) -> Embedder:
         device=settings.device,
         query_prompt=settings.query_prompt or None,
         passage_prompt=settings.passage_prompt or None,
+        weight=settings.weight,
     )
 
 

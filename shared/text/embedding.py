@@ -34,6 +34,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def weight(self) -> float:
+        """Of the cosine, beside what words weigh (shared/text/retrieval.py)."""
+        ...
+
+    @property
     def is_ready(self) -> bool:
         """Whether a call is answered at once; the first one may wait for a model that is loaded."""
         ...
@@ -62,6 +67,7 @@ class HashedNgrams:
 
     dimensions: int = 2048
     lengths: tuple[int, ...] = (2, 3)
+    weight: float = 0.21
 
     @property
     def name(self) -> str:

@@ -18,8 +18,9 @@ from typing import NamedTuple
 import bm25s
 import numpy as np
 
-STEM_WEIGHT, PAIR_WEIGHT, VECTOR_WEIGHT, COVERAGE_WEIGHT = 1.21, 1.77, 0.21, 1.77
-MEANING_WEIGHT = 2.0  # of vectors, where a trained model made them
+from shared.text.embedding import Embedder
+
+STEM_WEIGHT, PAIR_WEIGHT, COVERAGE_WEIGHT = 1.21, 1.77, 1.77
 NEAR_WEIGHT, ORDER_WEIGHT = 1.19, 0.61
 NEAR_PAIRS_WEIGHT, PAIRS_IN_ORDER_WEIGHT = 2.03, 1.21
 ANSWERS_FROM = 0.38  # certainty that the best passage has to have
@@ -54,24 +55,34 @@ class Hit(NamedTuple):
         return (self.coverage + self.nearness) / 2
 
 
+class Vectors(NamedTuple):
+    """Of passages. `numbers`: (passages, dimensions), of any float type; `weight`: of their cosine in the score. Where
+    they `know_meaning`, the nearest passages are looked at too, though they share no word with what is asked."""
+
+    numbers: np.ndarray
+    weight: float
+    know_meaning: bool = False
+
+    @classmethod
+    def of(cls, embedder: Embedder, numbers: np.ndarray) -> Vectors:
+        """That this embedder made. Where all are compared with every question, they are kept as they are compared."""
+        kept = numbers.astype(np.float32) if embedder.knows_meaning else numbers
+        return cls(kept, embedder.weight, embedder.knows_meaning)
+
+
 class PassageIndex:
-    """Passages of one person, in memory. `vectors`: (passages, dimensions), of any float type, where there are some;
-    with `knows_meaning` the nearest are looked at too, though they share no word with what is asked."""
+    """Passages of one person, in memory."""
 
     def __init__(
         self,
         texts: Sequence[str],
         stems: Sequence[Sequence[str]],
-        vectors: np.ndarray | None = None,
-        *,
-        knows_meaning: bool = False,
+        vectors: Vectors | None = None,
     ) -> None:
-        assert len(texts) == len(stems) and (vectors is None or len(vectors) == len(texts))
+        assert len(texts) == len(stems) and (vectors is None or len(vectors.numbers) == len(texts))
         self._texts = texts
         self._stems = stems
-        self._vectors = vectors if vectors is None or not knows_meaning else vectors.astype(np.float32)
-        self._knows_meaning = knows_meaning
-        self._vector_weight = MEANING_WEIGHT if knows_meaning else VECTOR_WEIGHT
+        self._vectors = vectors or Vectors(np.zeros((len(texts), 0), np.float32), 0.0)
         self._by_stem = _Ranking(stems, _STEMS_K1, _STEMS_B)
         self._by_pair = _Ranking([pairs(text) for text in texts], _PAIRS_K1, _PAIRS_B)
 
@@ -86,7 +97,7 @@ class PassageIndex:
         by_stem = _normal(self._by_stem.scores(question.stems))
         by_pair = _normal(self._by_pair.scores(asked_pairs))
         first = _best(by_stem + by_pair, max(limit, _LOOKED_AT))
-        if self._knows_meaning:
+        if self._vectors.know_meaning:
             nearest = _best(self._cosines(question, slice(None)), max(limit, _LOOKED_AT))
             first = np.concatenate([first, nearest[~np.isin(nearest, first)]])
         weights = {stem: self.weight(stem) for stem in question.stems}
@@ -99,7 +110,7 @@ class PassageIndex:
         scores = (
             STEM_WEIGHT * by_stem[first]
             + PAIR_WEIGHT * by_pair[first]
-            + self._vector_weight * _normal(cosines)
+            + self._vectors.weight * _normal(cosines)
             + COVERAGE_WEIGHT * coverage
             + NEAR_WEIGHT * near
             + ORDER_WEIGHT * np.array([_in_order(each, question.stems, 2) for each in stems])
@@ -112,10 +123,10 @@ class PassageIndex:
 
     def _cosines(self, question: Question, which: np.ndarray | slice) -> np.ndarray:
         """Of the question with these passages; 0 where there is nothing to compare."""
-        vectors, asked = self._vectors, question.vector
-        if vectors is None or asked is None or vectors.shape[1:] != asked.shape:
+        numbers, asked = self._vectors.numbers, question.vector
+        if asked is None or numbers.shape[1:] != asked.shape:
             return np.zeros(len(self), np.float32)[which]
-        return np.asarray(vectors[which].astype(np.float32, copy=False) @ asked)
+        return np.asarray(numbers[which].astype(np.float32, copy=False) @ asked)
 
     def weight(self, stem: str) -> float:
         """How much a stem tells: BM25's inverse document frequency. What no passage has tells as much as what one has:

@@ -34,11 +34,18 @@ _Process = subprocess.Popen[bytes]
 
 class SentenceModel:
     """An Embedder. `model`: a directory or a hub's name. Prompts: put before what is asked and before what may answer;
-    None: those that the model brings along."""
+    None: those that the model brings along. `weight`: of its cosine."""
 
     def __init__(
-        self, model: str, *, device: str = "cpu", query_prompt: str | None = None, passage_prompt: str | None = None
+        self,
+        model: str,
+        *,
+        device: str = "cpu",
+        query_prompt: str | None = None,
+        passage_prompt: str | None = None,
+        weight: float = 0.5,
     ) -> None:
+        self.weight = weight
         self._model = model
         self._device = device
         self._query_prompt = query_prompt

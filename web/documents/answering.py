@@ -21,7 +21,7 @@ from shared.text.analyser import Analyser
 from shared.text.embedding import Embedder
 from shared.text.extracts import best_run
 from shared.text.passages import embedder_name
-from shared.text.retrieval import ANSWERS_FROM, Hit, PassageIndex, Question
+from shared.text.retrieval import ANSWERS_FROM, Hit, PassageIndex, Question, Vectors
 from shared.text.sentences import Span, sentences
 from web.documents.question_vectors import QuestionVectors
 from web.forms import tidy
@@ -216,9 +216,9 @@ def _shelved(passages: Sequence[Passage], texts: dict[tuple[str, int], str], emb
     cut = [texts[each.document_id, each.page][each.start : each.end] for each in passages]
     vectors = None
     if {embedder_name(each.index) for each in passages} == {embedder.name}:
-        vectors = np.stack([np.frombuffer(each.vector, np.float16) for each in passages])
-    stems = [each.stems for each in passages]
-    return _Shelf(passages, texts, PassageIndex(cut, stems, vectors, knows_meaning=embedder.knows_meaning))
+        numbers = np.stack([np.frombuffer(each.vector, np.float16) for each in passages])
+        vectors = Vectors.of(embedder, numbers)
+    return _Shelf(passages, texts, PassageIndex(cut, [each.stems for each in passages], vectors))
 
 
 def _citation(quoted: _Quoted, names: dict[str, str]) -> Citation:

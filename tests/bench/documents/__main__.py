@@ -21,7 +21,7 @@ from tests.bench.circumstances import circumstances
 from tests.bench.documents.citations import cited
 from tests.bench.documents.claims import claims_found
 from tests.bench.documents.korquad import korquad
-from tests.bench.documents.retrieval import Prepared, answered, by_meaning, found, halves, prepared, scaled
+from tests.bench.documents.retrieval import Prepared, answered, by_meaning, found, halves, prepared, scaled, weighed
 from tests.bench.documents.scans import characters_read
 from tests.bench.documents.written import written
 from tests.bench.processes import Cores
@@ -70,6 +70,9 @@ def main() -> None:
         "retrieval_ms_p95_100k": result["scaled"]["retrieval_ms_p95"],
     }
     if embedder.knows_meaning:
+        result["weighed"] = weighed(data, tuned)
+        for tried in result["weighed"]:
+            sys.stdout.write("tuned half: weight {weight}: hit1 {hit1:.4f}, hit5 {hit5:.4f}\n".format(**tried))
         result["by_meaning"] = by_meaning(result["answers"]["tuned_on"], result["answers"]["reported"])
         result["answers_from"] = result["by_meaning"]["answers_from"]
     embedder.close()

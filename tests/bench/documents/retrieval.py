@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from shared.text.embedding import Embedder
 from shared.text.morphemes import stems
-from shared.text.retrieval import ANSWERS_FROM, PassageIndex, Question
+from shared.text.retrieval import ANSWERS_FROM, PassageIndex, Question, Vectors
 from tests.bench.documents.korquad import Question as Asked
 from tests.bench.figures import percentile
 
@@ -21,6 +21,7 @@ _PER_GROUP = 30  # questions
 _TIMED = 300  # questions
 _AT_ONCE = 64  # passages
 _MORE_FALSE_ANSWERS = 0.005
+_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,7 @@ class Prepared:
 
     passages: Sequence[str]
     passage_stems: Sequence[Sequence[str]]
-    vectors: np.ndarray  # of the passages
-    knows_meaning: bool
+    vectors: Vectors  # of the passages
     asked: Sequence[Asked]
     questions: Sequence[Question]
 
@@ -40,8 +40,7 @@ class Prepared:
         return PassageIndex(
             [self.passages[each] for each in which],
             [self.passage_stems[each] for each in which],
-            self.vectors[list(which)],
-            knows_meaning=self.knows_meaning,
+            self.vectors._replace(numbers=self.vectors.numbers[list(which)]),
         )
 
 
@@ -51,10 +50,10 @@ def prepared(passages: Sequence[str], asked: Sequence[Asked], embedder: Embedder
         Question(each.text, [stem.text for stem in stems(each.text)], embedder.embed_query(each.text)) for each in asked
     ]
     passage_stems = [[stem.text for stem in stems(passage)] for passage in passages]
-    vectors = np.concatenate(
+    numbers = np.concatenate(
         [embedder.embed_documents(passages[at : at + _AT_ONCE]) for at in range(0, len(passages), _AT_ONCE)]
     )
-    return Prepared(passages, passage_stems, vectors, embedder.knows_meaning, asked, questions)
+    return Prepared(passages, passage_stems, Vectors.of(embedder, numbers.astype(np.float16)), asked, questions)
 
 
 def halves(count: int, seed: int) -> tuple[list[int], list[int]]:
@@ -83,10 +82,18 @@ def found(data: Prepared, which: Sequence[int]) -> dict[str, Any]:
     }
 
 
+def weighed(data: Prepared, which: Sequence[int]) -> list[dict[str, float]]:
+    """Hits of these questions by what the vectors weigh: to choose it."""
+    tried = []
+    for weight in _WEIGHTS:
+        hits = found(replace(data, vectors=data.vectors._replace(weight=weight)), which)
+        tried.append({"weight": weight, "hit1": hits["hit1"], "hit5": hits["hit5"]})
+    return tried
+
+
 def scaled(data: Prepared, chunks: int, seed: int) -> dict[str, Any]:
     """How long one search takes among `chunks`, each made of halves of two passages."""
     chance = random.Random(seed)
-    vectors = data.vectors.astype(np.float16)
     texts, stems_of, owners = [], [], []
     for _ in range(chunks):
         one, other = chance.randrange(len(data.passages)), chance.randrange(len(data.passages))
@@ -96,7 +103,7 @@ def scaled(data: Prepared, chunks: int, seed: int) -> dict[str, Any]:
         stems_of.append([*found[: len(found) // 2], *rest[len(rest) // 2 :]])
         owners.append(one)
     begun = time.monotonic()
-    index = PassageIndex(texts, stems_of, vectors[owners], knows_meaning=data.knows_meaning)
+    index = PassageIndex(texts, stems_of, data.vectors._replace(numbers=data.vectors.numbers[owners]))
     built_s = time.monotonic() - begun
     times = []
     for question in chance.sample(list(data.questions), min(_TIMED, len(data.questions))):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.text.embedding import HashedNgrams
-from shared.text.retrieval import ANSWERS_FROM, PassageIndex, Question, pairs
+from shared.text.retrieval import ANSWERS_FROM, Hit, PassageIndex, Question, Vectors, pairs
 
 _EMBEDDER = HashedNgrams(256)
 PASSAGES = {
@@ -17,7 +17,8 @@ PASSAGES = {
 
 
 def index() -> PassageIndex:
-    return PassageIndex(list(PASSAGES), list(PASSAGES.values()), _EMBEDDER.embed_documents(list(PASSAGES)))
+    vectors = Vectors.of(_EMBEDDER, _EMBEDDER.embed_documents(list(PASSAGES)))
+    return PassageIndex(list(PASSAGES), list(PASSAGES.values()), vectors)
 
 
 def asked(text: str, *stems: str) -> Question:
@@ -35,14 +36,14 @@ def test_the_passage_with_the_rare_words_comes_first() -> None:
 def test_of_equal_words_those_that_stand_together_come_first() -> None:
     apart = ["축제", *(f"말{number}" for number in range(20)), "시월"]
     together = [*(f"말{number}" for number in range(20)), "시월", "축제"]
-    both = PassageIndex(["가", "나"], [apart, together], np.zeros((2, 256), np.float16))
+    both = PassageIndex(["가", "나"], [apart, together])
 
     assert [hit.place for hit in both.search(asked("?", "시월", "축제"), 2)] == [1, 0]
 
 
 def test_among_many_the_best_are_those_that_a_full_sort_would_give() -> None:
     stems = [[f"말{number % 50}", f"글{number}"] for number in range(200)]
-    many = PassageIndex(["?"] * 200, stems, np.zeros((200, 256), np.float16))
+    many = PassageIndex(["?"] * 200, stems)
 
     assert {hit.place for hit in many.search(asked("?", "말7"), 4)} == {7, 57, 107, 157}
 
@@ -72,8 +73,24 @@ def test_a_question_without_a_word_covers_nothing() -> None:
 
 
 def test_nothing_is_found_in_nothing() -> None:
-    assert PassageIndex([], [], np.zeros((0, 4))).search(asked("하천", "하천"), 3) == []
-    assert len(PassageIndex(["?"], [[]], np.zeros((1, 256))).search(asked("하천", "하천"), 3)) == 1
+    assert PassageIndex([], []).search(asked("하천", "하천"), 3) == []
+    assert len(PassageIndex(["?"], [[]]).search(asked("하천", "하천"), 3)) == 1
+
+
+def test_vectors_that_know_meaning_find_what_shares_no_word() -> None:
+    numbers = np.zeros((60, 3), np.float16)
+    numbers[:, 0], numbers[59] = 1, [0, 1, 0]
+    stems = [[f"말{number}"] for number in range(60)]
+    meant = Question("나들이", ["나들이"], np.array([0, 1, 0], np.float32))
+
+    def first(vectors: Vectors | None) -> Hit:
+        return PassageIndex([f"글{number}" for number in range(60)], stems, vectors).search(meant, 1)[0]
+
+    assert (first(Vectors(numbers, 1.0, know_meaning=True)).place, first(Vectors(numbers, 1.0)).place) == (59, 0)
+    assert first(Vectors(numbers, 1.0, know_meaning=True)).cosine == pytest.approx(1.0)
+    assert first(None).cosine == 0.0
+    other = Vectors(np.ones((60, 2), np.float16), 1.0, know_meaning=True)
+    assert first(other).cosine == 0.0, "vectors of another size are not compared"
 
 
 def test_limits_are_kept() -> None:
