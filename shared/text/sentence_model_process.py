@@ -22,11 +22,10 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     model_name, device = sys.argv[1:]
     try:
-        if (directory := Path(model_name)).is_absolute() and not directory.is_dir():
-            raise FileNotFoundError(f"there is no directory {directory}")
+        _examine(Path(model_name))
         from sentence_transformers import SentenceTransformer
 
-        model = SentenceTransformer(model_name, device=device)
+        model = SentenceTransformer(model_name, device=device, model_kwargs={"use_safetensors": True})
     except Exception as error:  # whatever a model of somebody else's raises is told, and ends only this process
         _say(answers, {"error": f"{type(error).__name__}: {error}"})
         return
@@ -40,6 +39,15 @@ def main() -> None:
         _say(answers, list(vectors.shape))
         answers.write(vectors.tobytes())
         answers.flush()
+
+
+def _examine(directory: Path) -> None:
+    """Raises FileNotFoundError; ValueError for weights that only a pickle holds."""
+    if directory.is_absolute() and not directory.is_dir():
+        raise FileNotFoundError(f"there is no directory {directory}")
+    for pickled in directory.rglob("pytorch_model*.bin"):
+        if not any(pickled.parent.glob("*.safetensors")):
+            raise ValueError(f"{pickled} is pickled, which is never opened: save it as safetensors")
 
 
 def _say(answers: BinaryIO, what: object) -> None:

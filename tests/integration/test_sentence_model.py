@@ -151,6 +151,15 @@ async def test_what_cannot_be_loaded_is_said_with_its_setting(directory: Path) -
     await load(embedder_of(EmbeddingSettings()), EmbeddingSettings())
 
 
+async def test_pickled_weights_are_not_opened(directory: Path, tmp_path: Path) -> None:
+    pickled = Path(shutil.copytree(directory, tmp_path / "pickled"))
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    settings = EmbeddingSettings(model=str(pickled))
+
+    with pytest.raises(ConfigError, match=r"pytorch_model\.bin is pickled, which is never opened"):
+        await load(embedder_of(settings), settings)
+
+
 def test_its_name_is_that_of_its_files(directory: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(directory, tmp_path / directory.name))
     other = sentence_model(tmp_path / "other" / directory.name, [*_ALIKE[1:], _ALIKE[0]])
