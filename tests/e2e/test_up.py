@@ -90,6 +90,16 @@ class TestWhatIsWrongIsSaidInOneLine:
         assert name in last
         assert process.members() == []
 
+    def test_a_model_that_embeds_and_is_not_there(self, tmp_path: Path) -> None:
+        nowhere = tmp_path / "nowhere"
+        with Process("up", "--port", "0", NUNMAL_HOME=str(tmp_path), NUNMAL_EMBEDDING__MODEL=str(nowhere)) as process:
+            code = process.wait(60)
+
+        assert code == 2
+        said = f"NUNMAL_EMBEDDING__MODEL={nowhere} cannot be used: FileNotFoundError: there is no directory {nowhere}"
+        assert process.output.splitlines()[-1] == f"nunmal: {said}"
+        assert process.members() == []
+
 
 class TestEndAndBeginAgain:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
