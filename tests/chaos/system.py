@@ -285,13 +285,13 @@ def _system(
     )
 
 
-def greedy_model(directory: Path) -> Path:
-    """It never ends an answer by itself, says the same every time, and seldom says anything twice.
+def greedy_model(directory: Path, shape: dict[str, Any] | None = None) -> Path:
+    """Of this shape, or a toy. It never ends an answer, says the same every time, and seldom says anything twice.
 
     Large weights make every word depend on all words before; the ban on what is no Hangul has to keep up with them.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of transformers
-    babbling_model(directory, max_new_tokens=MAX_NEW_TOKENS, shape=_SHAPE)
+    babbling_model(directory, max_new_tokens=MAX_NEW_TOKENS, shape=_SHAPE | (shape or {}))
     weights = load_file(directory / "model.safetensors")
     weights["lm_head.weight"][:, 0] *= 100
     save_file(weights, directory / "model.safetensors", {"format": "pt"})

@@ -1,7 +1,7 @@
 """`make soak`: two web nodes and two workers over RabbitMQ and the store under a small steady load. Writes
 build/soak.json; ends with 1 if a bar was not met.
 
-    python -m tests.soak [--minutes 15] [--warm-up-minutes 5] [--browsers 8]
+    python -m tests.soak [--minutes 15] [--warm-up-minutes 5] [--browsers 8] [--reference-size]
 
 The bars: after the warm-up the resident memory of no process of ours grows by more than 8 % an hour (Theil-Sen; 2 % if
 the run takes 90 minutes or more), no answer is lost, altered or doubled, open files and tasks do not grow, and
@@ -25,6 +25,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from shared.settings import Settings
 from tests.bench.circumstances import circumstances
 from tests.bench.processes import Cores
 from tests.chaos.checker import Answer, judge
@@ -42,6 +43,7 @@ PROMPTS = tuple(
 )
 _BUILD = ROOT / "build"
 _REST_WITHIN_S = 120.0
+_SHAPE = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 _FREE_WITHIN_S = 15.0
 
 
@@ -65,7 +67,8 @@ async def soak(options: argparse.Namespace) -> dict[str, Any]:
     web, worker = (Launch([sys.executable, "-m", "tests.soak.metered", room]) for room in ("web", "worker"))
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        model = await asyncio.to_thread(greedy_model, directory / "babbler")
+        shape = _reference_shape() if options.reference_size else None
+        model = await asyncio.to_thread(greedy_model, directory / "babbler", shape)
         truth = await true_answers(model, MAX_NEW_TOKENS, list(PROMPTS))
         async with running_system(model, directory, logs, [worker] * WORKERS, [web] * WEBS) as system:
             _say(f"all are ready: {options.minutes:g} minutes begin")
@@ -119,6 +122,12 @@ async def _run(system: System, truth: dict[str, str], options: argparse.Namespac
     return asdict(told) | {"answers": len(answers), "problems": problems, "courses": courses}
 
 
+def _reference_shape() -> dict[str, Any]:
+    config = json.loads((Path(Settings().model_source) / "config.json").read_text(encoding="utf-8"))
+    text = config.get("text_config", config)
+    return {name: text[name] for name in _SHAPE}
+
+
 async def _busy(system: System) -> int:
     async def are_free() -> bool:
         return not await system.busy_slots()
@@ -138,6 +147,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--warm-up-minutes", type=float, default=5)
     parser.add_argument("--browsers", type=int, default=8)
+    parser.add_argument(
+        "--reference-size",
+        action="store_true",
+        help="a model as large as the one that ships, not a toy",
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if options.minutes < options.warm_up_minutes + 1:
