@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tests need from the machine: a rabbitmq-server binary, Prometheus, Chromium, a Korean font and Tesseract.
+# What the tests need from the machine: a rabbitmq-server binary, Prometheus, Caddy, Chromium, a Korean font and Tesseract.
 # infra/services.sh ensure    install what is missing (Debian packages when root), or say what to install and exit 1
 #
 # RabbitMQ: an installed binary, else apt-get as root on Debian, else Docker, else a sentence. The tests start a
@@ -28,6 +28,7 @@ has_rabbitmq() { [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || command -v rabb
 has_chromium() { command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; }
 has_hangul_font() { ! command -v fc-list >/dev/null || [ -n "$(fc-list :lang=ko 2>/dev/null | head -n 1)" ]; }
 has_prometheus() { command -v prometheus >/dev/null && command -v promtool >/dev/null; }
+has_caddy() { command -v caddy >/dev/null; }
 has_tesseract() { command -v tesseract >/dev/null && tesseract --list-langs 2>/dev/null | grep -qx kor; }
 has_docker() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
 
@@ -36,6 +37,7 @@ ensure() {
   has_rabbitmq || { has_docker && say "using Docker for RabbitMQ"; } || missing+=(rabbitmq-server)
   has_tesseract || missing+=(tesseract-ocr tesseract-ocr-kor)
   has_prometheus || missing+=(prometheus)
+  has_caddy || missing+=(caddy)
   has_chromium || missing+=(chromium)
   has_chromium && has_hangul_font || missing+=(fonts-noto-cjk)
   [ ${#missing[@]} -eq 0 ] && return

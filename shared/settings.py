@@ -133,7 +133,7 @@ class WebSettings(_Section):
     )
     bcrypt_rounds: int = Field(default=12, ge=4, le=16, description="Cost of a password hash: 2**rounds.")
     drain_s: float = Field(
-        default=0.5, ge=0, description="Seconds an ending web node still serves, so that balancers see /readyz first."
+        default=0.5, ge=0, description="Seconds an ending web node still serves, so that balancers see /acceptz first."
     )
 
 

@@ -128,7 +128,7 @@ _MOST_BODY_BYTES = 2 * 1024 * 1024  # 100,000 Hangul syllables, percent-encoded,
 _KIB, _MIB = 1024, 1024 * 1024
 _MOST_BATCH_BYTES = 64 * _MIB  # of articles that are sent as JSON
 _MOST_ADAPTER_BYTES = 200 * _MIB  # over HTTP; `nunmal adapters push` takes what its base allows
-_WITHOUT_VISITOR = ("/static/", "/favicon.ico", "/healthz", "/readyz")
+_WITHOUT_VISITOR = ("/static/", "/favicon.ico", "/healthz", "/readyz", "/acceptz")
 _HUB = "nunmal_hub"
 
 

@@ -9,7 +9,7 @@ from quart import Quart, Response, g, request
 from shared.metrics import HTTP_REQUEST_DURATION, HTTP_REQUESTS
 
 _DOORS = ("page", "api", "stream", "asset", "health")
-_HEALTH = ("/healthz", "/readyz")
+_HEALTH = ("/healthz", "/readyz", "/acceptz")
 
 
 def door_of(path: str) -> str:

@@ -1,4 +1,4 @@
-"""/healthz and /readyz, for those who run the house."""
+"""/healthz, /readyz and /acceptz, for those who run the house."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DRAINING = "nunmal_draining"
 
 
 def begin_drain(app: Quart) -> None:
-    """From now on /readyz answers 503, so that balancers send nobody new; everything else is still served."""
+    """From now on /acceptz and /readyz answer 503, so that balancers send nobody new; all else is still served."""
     app.extensions[_DRAINING] = True
 
 
@@ -31,6 +31,13 @@ def ops_blueprint(
     async def healthz() -> ResponseReturnValue:
         """The event loop turns."""
         return {"alive": True}
+
+    @blueprint.get("/acceptz")
+    async def acceptz() -> ResponseReturnValue:
+        """200 until this node ends: what a balancer asks. Where store or broker are away, every node tells people so
+        itself, and shows what can be shown."""
+        is_draining = current_app.extensions.get(_DRAINING, False)
+        return {"accepts": not is_draining}, 503 if is_draining else 200
 
     @blueprint.get("/readyz")
     async def readyz() -> ResponseReturnValue:

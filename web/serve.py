@@ -54,7 +54,7 @@ async def serve_web(
     analyser: Analyser | None = None,
     embedder: Embedder | None = None,
 ) -> None:
-    """Serve on `sock` (bound by the caller) until `stop` is set, and for `drain_s` more while /readyz says 503; then
+    """Serve on `sock` (bound by the caller) until `stop` is set, and for `drain_s` more while /acceptz says 503; then
     within 3 s end streams and requests.
 
     `ready` is set once requests are answered. `broker` and `store` stay open. `analyser`, `embedder`: such that others

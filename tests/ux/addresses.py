@@ -21,7 +21,15 @@ PAGES = frozenset(
 # Files, streams, parts of pages, redirects and what programs read.
 OTHER = frozenset(
     {
-        *("/", "/static/<version>/<path:name>", "/favicon.ico", "/.well-known/security.txt", "/healthz", "/readyz"),
+        *(
+            "/",
+            "/static/<version>/<path:name>",
+            "/favicon.ico",
+            "/.well-known/security.txt",
+            "/healthz",
+            "/readyz",
+            "/acceptz",
+        ),
         *("/chat/pictures/<picture_id>", "/chat/pictures/<picture_id>/thumbnail"),
         *("/shared/<token>/pictures/<picture_id>", "/ops/live"),
         *("/chat/<conversation_id>/stream/<generation_id>", "/adapters/trials/<trial_id>/stream/<generation_id>"),

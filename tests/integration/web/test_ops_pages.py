@@ -1,4 +1,4 @@
-"""/healthz and /readyz."""
+"""/healthz, /readyz and /acceptz."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from shared.errors import ConfigError, StoreUnavailable
 from shared.store import Store
 from tests.web_visitor import WebVisitor, web_settings
 from web.app import create_app
+from web.ops import begin_drain
 
 
 async def test_healthz_answers_while_the_loop_turns(visitor: WebVisitor) -> None:
@@ -37,6 +38,15 @@ async def test_readyz_needs_the_store(visitor: WebVisitor, store: Store, monkeyp
     assert response.status_code == 503
     assert (await response.get_json())["store"] is False
     assert (await visitor.get("/healthz")).status_code == 200
+    assert (await visitor.get("/acceptz")).status_code == 200, "this node still tells people what is wrong"
+
+
+async def test_who_drains_accepts_nobody_new_and_serves_on(visitor: WebVisitor, app: Quart) -> None:
+    begin_drain(app)
+
+    for path in ("/acceptz", "/readyz"):
+        assert (await visitor.get(path)).status_code == 503
+    assert (await visitor.get("/login")).status_code == 200
 
 
 async def test_readyz_needs_the_broker(visitor: WebVisitor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def test_every_file_is_used() -> None:
     assert {path.name for path in (K8S / "base").glob("*.yaml")} == {*used, "kustomization.yaml"}
 
 
-@pytest.mark.parametrize("name", ["web", "worker"])
+@pytest.mark.parametrize("name", ["web", "worker", "ingest"])
 def test_settings_exist_and_secrets_are_no_settings(name: str) -> None:
     settings = settings_of(name)
     secrets = {entry["name"] for entry in container(name)["env"] if "valueFrom" in entry}
@@ -71,7 +71,7 @@ def test_scaling_in_lets_a_busy_worker_finish_the_longest_answer() -> None:
     assert settings.worker.drain_s >= settings.worker.deadline_s
 
 
-@pytest.mark.parametrize("name", ["web", "worker"])
+@pytest.mark.parametrize("name", ["web", "worker", "ingest"])
 def test_probes_ask_ports_and_paths_that_are_there(name: str) -> None:
     of = container(name)
     ports = {port["name"]: port["containerPort"] for port in of["ports"]}
@@ -80,11 +80,11 @@ def test_probes_ask_ports_and_paths_that_are_there(name: str) -> None:
     assert ports["metrics"] == settings_of(name).metrics_port
     assert probes["startup"] == {"path": "/startupz", "port": "metrics"}
     assert probes["liveness"] == {"path": "/healthz", "port": "metrics"}
-    assert probes["readiness"]["path"] == "/readyz"
+    assert probes["readiness"]["path"] == ("/acceptz" if name == "web" else "/readyz")
     assert probes["readiness"]["port"] == ("http" if name == "web" else "metrics")
 
 
-@pytest.mark.parametrize("name", ["web", "worker"])
+@pytest.mark.parametrize("name", ["web", "worker", "ingest"])
 def test_pods_have_no_rights_they_do_not_need(name: str) -> None:
     pod = found("Deployment", name)["spec"]["template"]["spec"]
 
@@ -97,7 +97,7 @@ def test_pods_have_no_rights_they_do_not_need(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["web", "worker"])
+@pytest.mark.parametrize("name", ["web", "worker", "ingest"])
 def test_selectors_find_the_pods(name: str) -> None:
     labels = found("Deployment", name)["spec"]["template"]["metadata"]["labels"]
 
