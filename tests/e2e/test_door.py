@@ -69,7 +69,7 @@ def test_both_nodes_are_replaced_and_nobody_sees_an_error(environment: dict[str,
                 assert node.wait(20) == 0, node.output
                 start("web", "--port", str(ports[number]))
                 assert len(statuses) > before, "nobody came meanwhile"
-            generation_id, text, state = reading.result(60)
+            generation_id, text, state = reading.result(90)
             over.set()
             looking.result(30)
 
