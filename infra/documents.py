@@ -19,8 +19,7 @@ from shared.messages import ReindexDocument
 from shared.settings import Settings
 from shared.store import Store
 from shared.telemetry import fields
-from shared.text.embedders import embedder_of
-from shared.text.passages import Indexing, Strategy
+from shared.text.embedders import embedder_of, indexing_of
 from shared.topology import REINDEX_LANE
 
 log = logging.getLogger(__name__)
@@ -34,9 +33,7 @@ def reindex(settings: Settings, *, only_list: bool, wait: bool) -> None:
 
 
 async def _reindex(settings: Settings, only_list: bool, wait: bool) -> None:
-    index = Indexing(
-        Strategy(settings.ingest.chunking), settings.ingest.chunk_characters, embedder_of(settings.embedding)
-    ).name
+    index = indexing_of(settings.ingest, embedder_of(settings.embedding)).name
     async with opened_store(settings) as store:
         documents = await store.documents.indexed_otherwise(index)
         sys.stdout.write(f"{len(documents)} documents are to be indexed anew as {index}\n")

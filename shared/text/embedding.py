@@ -44,7 +44,7 @@ class Embedder(Protocol):
         ...
 
     def embed_documents(self, texts: Sequence[str]) -> np.ndarray:
-        """(len(texts), dimensions), float32, each of length 1, or 0 for a text without a letter.
+        """(len(texts), dimensions), float32, each of length 1, or 0 where there is nothing to embed.
 
         Raises EmbeddingUnavailable."""
         ...

@@ -99,7 +99,8 @@ class SentenceModel:
                 return self._asked(self._process or self._load(), line)
             except (OSError, ValueError) as error:
                 self._put_away()
-                log.warning("embedder_lost", extra=fields(model=self._model, reason=str(error)))
+                if not self._is_closed:
+                    log.warning("embedder_lost", extra=fields(model=self._model, reason=str(error)))
                 raise EmbeddingUnavailable(str(error)) from error
 
     def _load(self) -> _Process:

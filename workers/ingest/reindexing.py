@@ -10,10 +10,10 @@ from shared.metrics import REINDEXED_DOCUMENTS
 from shared.settings import Settings
 from shared.store import Store
 from shared.text.analyser import Analyser
+from shared.text.embedders import indexing_of
 from shared.text.embedding import Embedder
 from shared.text.passages import Indexing
 from workers.ingest.indexing import passages_of
-from workers.ingest.work import indexing_of
 from workers.jobs.work import JobWork, require
 
 

@@ -6,11 +6,12 @@ from shared.document_errors import DocumentError, DocumentTooManyAttempts
 from shared.documents import Document
 from shared.job_kinds import DOCUMENTS
 from shared.metrics import INGEST_DOCUMENTS
-from shared.settings import IngestSettings, Settings
+from shared.settings import Settings
 from shared.store import Store
 from shared.text.analyser import Analyser
+from shared.text.embedders import indexing_of
 from shared.text.embedding import Embedder
-from shared.text.passages import Indexing, Strategy
+from shared.text.passages import Indexing
 from workers.ingest.ocr.base import OcrEngine
 from workers.ingest.ocr.tesseract import Tesseract
 from workers.ingest.page_reader import PageReader
@@ -48,7 +49,3 @@ def reading_work(settings: Settings, store: Store, analyser: Analyser, embedder:
     reader = PageReader(most_pages=settings.ingest.max_pages, within_s=settings.ingest.page_timeout_s)
     ocr = Tesseract(settings.ingest.ocr_timeout_s)
     return ReadingWork(store, analyser, reader, ocr, indexing_of(settings.ingest, embedder))
-
-
-def indexing_of(settings: IngestSettings, embedder: Embedder) -> Indexing:
-    return Indexing(Strategy(settings.chunking), settings.chunk_characters, embedder)
